@@ -1,0 +1,2 @@
+//! The binary `transom`.
+fn main() {}

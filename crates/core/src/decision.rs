@@ -1,0 +1,260 @@
+//! What a limiter answers. The script and the in-process log report the same raw numbers, a
+//! [`Verdict`]; everything a client is told is derived from them here, once.
+
+use serde::Serialize;
+
+use crate::limits::{Limits, Window};
+
+/// One window as the limiter found it: after the charge when the request was admitted, as it
+/// stands when it was denied or only asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// The limit in force for this decision.
+    pub limit: u32,
+    /// Units that count now. Above `limit` where a limit was lowered.
+    pub used: u32,
+    /// Microseconds until the oldest unit leaves; 0 if there is none.
+    pub reset_us: u64,
+    /// Microseconds until this request would fit the window: 0 if it fits, and the whole window
+    /// if its cost is above the limit.
+    pub wait_us: u64,
+}
+
+impl Reading {
+    /// Microseconds until a request of cost 1 would fit, for a window in which the present
+    /// request fitted. At most one unit has to leave then, so the oldest one tells.
+    fn wait_for_one_us(&self, window: Window) -> u64 {
+        if self.used < self.limit {
+            0
+        } else if self.limit == 0 {
+            window.length_us()
+        } else {
+            self.reset_us
+        }
+    }
+
+    fn state(&self) -> WindowState {
+        WindowState {
+            limit: self.limit,
+            remaining: self.limit.saturating_sub(self.used),
+            reset_us: self.reset_us,
+        }
+    }
+}
+
+/// The raw answer of a decision: two windows and whether the request fitted both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// Whether the request fitted both windows.
+    pub allowed: bool,
+    /// The minute window.
+    pub minute: Reading,
+    /// The second window.
+    pub second: Reading,
+    /// The time of the decision by the clock that decided, in microseconds since the epoch.
+    pub at_us: u64,
+}
+
+impl Verdict {
+    /// Which window the client is told about. Denied: the one with the longer wait. Admitted:
+    /// the one that would deny the next request of cost 1 for longer. A tie, or neither: minute.
+    pub fn limited_by(&self) -> LimitedBy {
+        let (minute, second) = if self.allowed {
+            (
+                self.minute.wait_for_one_us(Window::Minute),
+                self.second.wait_for_one_us(Window::Second),
+            )
+        } else {
+            (self.minute.wait_us, self.second.wait_us)
+        };
+        if second > minute {
+            LimitedBy::Second
+        } else {
+            LimitedBy::Minute
+        }
+    }
+
+    /// When to come back, in microseconds: the longest wait of all. `None` when admitted.
+    pub fn retry_after_us(&self) -> Option<u64> {
+        (!self.allowed).then(|| self.minute.wait_us.max(self.second.wait_us))
+    }
+}
+
+/// What denied a request, or what would deny the next one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LimitedBy {
+    /// The window of 60 seconds.
+    Minute,
+    /// The window of one second.
+    Second,
+}
+
+impl LimitedBy {
+    /// As in the header `X-RateLimit-Limited-By` and in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Minute => "minute",
+            Self::Second => "second",
+        }
+    }
+}
+
+/// Who decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    /// The script in Redis: exact over the whole fleet.
+    Redis,
+    /// The in-process limiter: exact for this worker.
+    Local,
+}
+
+impl Source {
+    /// As in JSON and in metric labels.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Redis => "redis",
+            Self::Local => "local",
+        }
+    }
+}
+
+/// Where one window stands, as clients are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WindowState {
+    /// The limit in force.
+    pub limit: u32,
+    /// Units left after this request; never negative.
+    pub remaining: u32,
+    /// Microseconds until the oldest unit leaves; 0 if there is none.
+    pub reset_us: u64,
+}
+
+/// A decision: what every face of Transom renders.
+///
+/// A denial is a decision. Where none could be had there is an
+/// [`Unavailable`](crate::Unavailable) instead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// Whether the request may pass.
+    pub allowed: bool,
+    /// The window the client is told about.
+    pub limited_by: LimitedBy,
+    /// Microseconds until this request would be admitted; `None` when it was.
+    pub retry_after_us: Option<u64>,
+    /// The minute window after this request.
+    pub minute: WindowState,
+    /// The second window after this request.
+    pub second: WindowState,
+    /// The time of the decision by the clock that decided, in microseconds since the epoch.
+    pub at_us: u64,
+    /// Who decided.
+    pub source: Source,
+    /// Why another limiter than the configured one decided; a stable label.
+    pub degraded: Option<&'static str>,
+}
+
+impl Decision {
+    /// Derives what clients are told from the raw numbers.
+    pub fn new(verdict: &Verdict, source: Source) -> Self {
+        Self {
+            allowed: verdict.allowed,
+            limited_by: verdict.limited_by(),
+            retry_after_us: verdict.retry_after_us(),
+            minute: verdict.minute.state(),
+            second: verdict.second.state(),
+            at_us: verdict.at_us,
+            source,
+            degraded: None,
+        }
+    }
+
+    /// The limits in force.
+    pub const fn limits(&self) -> Limits {
+        Limits {
+            minute: self.minute.limit,
+            second: self.second.limit,
+        }
+    }
+
+    /// Microseconds until the limited-by window gets better, as the header says it. Denied: the
+    /// wait. Admitted: until the oldest unit of that window leaves, 0 if it is empty.
+    pub fn reset_us(&self) -> u64 {
+        self.retry_after_us.unwrap_or(match self.limited_by {
+            LimitedBy::Minute => self.minute.reset_us,
+            LimitedBy::Second => self.second.reset_us,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reading(limit: u32, used: u32, reset_us: u64, wait_us: u64) -> Reading {
+        Reading {
+            limit,
+            used,
+            reset_us,
+            wait_us,
+        }
+    }
+
+    fn verdict(allowed: bool, minute: Reading, second: Reading) -> Verdict {
+        Verdict {
+            allowed,
+            minute,
+            second,
+            at_us: 0,
+        }
+    }
+
+    #[test]
+    fn neither_window_full_says_minute() {
+        let decision = Decision::new(
+            &verdict(
+                true,
+                reading(60, 15, 50_000_000, 0),
+                reading(2, 1, 900_000, 0),
+            ),
+            Source::Redis,
+        );
+        assert_eq!(decision.limited_by, LimitedBy::Minute);
+        assert_eq!(decision.reset_us(), 50_000_000);
+        assert_eq!(
+            (decision.minute.remaining, decision.second.remaining),
+            (45, 1)
+        );
+    }
+
+    #[test]
+    fn a_full_second_window_is_named_though_the_request_was_admitted() {
+        let verdict = verdict(
+            true,
+            reading(60, 2, 60_000_000, 0),
+            reading(2, 2, 999_999, 0),
+        );
+        assert_eq!(verdict.limited_by(), LimitedBy::Second);
+        assert_eq!(Decision::new(&verdict, Source::Local).reset_us(), 999_999);
+    }
+
+    #[test]
+    fn two_waits_alike_say_minute() {
+        let verdict = verdict(false, reading(2, 2, 7, 7), reading(2, 2, 7, 7));
+        assert_eq!(verdict.limited_by(), LimitedBy::Minute);
+        assert_eq!(verdict.retry_after_us(), Some(7));
+    }
+
+    #[test]
+    fn a_limit_below_use_leaves_nothing_and_never_less() {
+        let verdict = verdict(false, reading(2, 6, 1, 5), reading(2, 0, 0, 0));
+        assert_eq!(Decision::new(&verdict, Source::Redis).minute.remaining, 0);
+    }
+
+    #[test]
+    fn a_limit_of_zero_would_deny_the_next_request_for_the_whole_window() {
+        let verdict = verdict(true, reading(0, 0, 0, 0), reading(0, 0, 0, 0));
+        assert_eq!(verdict.limited_by(), LimitedBy::Minute);
+    }
+}

@@ -1,0 +1,155 @@
+//! The one thing a store must do: decide and record in a single step.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::{Cost, Decision, Identity, Limits, OnFailure, Policy, PolicyName, Unavailable};
+
+/// One request as a limiter sees it.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Who asks.
+    pub identity: Identity,
+    /// The policy that matched; it names the pair of windows.
+    pub policy: Arc<Policy>,
+    /// The limits to hold, the policy's own unless a limiter stands in for another.
+    pub limits: Limits,
+    /// The units asked for.
+    pub cost: Cost,
+}
+
+impl Request {
+    /// A request under a policy's own limits.
+    pub fn new(identity: Identity, policy: Arc<Policy>, cost: Cost) -> Self {
+        Self {
+            identity,
+            limits: policy.limits,
+            policy,
+            cost,
+        }
+    }
+}
+
+/// Decides requests. Check and charge are one atomic step.
+///
+/// A denial is an `Ok`; an error means that no decision could be had, and says whether the
+/// request may have been charged all the same.
+pub trait Limiter: Send + Sync {
+    /// Admits the request if it fits both windows, and records it in both.
+    fn admit(
+        &self,
+        request: &Request,
+    ) -> impl Future<Output = Result<Decision, Unavailable>> + Send;
+
+    /// Whether and when [`admit`](Self::admit) would pass; changes nothing.
+    fn peek(&self, request: &Request)
+    -> impl Future<Output = Result<Decision, Unavailable>> + Send;
+
+    /// Empties both windows of an identity under one policy.
+    fn reset(
+        &self,
+        identity: &Identity,
+        policy: &PolicyName,
+    ) -> impl Future<Output = Result<(), Unavailable>> + Send;
+}
+
+impl<L: Limiter> Limiter for Arc<L> {
+    async fn admit(&self, request: &Request) -> Result<Decision, Unavailable> {
+        L::admit(self, request).await
+    }
+
+    async fn peek(&self, request: &Request) -> Result<Decision, Unavailable> {
+        L::peek(self, request).await
+    }
+
+    async fn reset(&self, identity: &Identity, policy: &PolicyName) -> Result<(), Unavailable> {
+        L::reset(self, identity, policy).await
+    }
+}
+
+/// How many workers share a limit while each decides alone. Clones count the same fleet.
+#[derive(Clone, Debug)]
+pub struct Share(Arc<AtomicU32>);
+
+impl Share {
+    /// A fleet of `workers`; 0 counts as 1.
+    pub fn of(workers: u32) -> Self {
+        Self(Arc::new(AtomicU32::new(workers.max(1))))
+    }
+
+    /// Takes up a new number of workers; 0 counts as 1.
+    pub fn set(&self, workers: u32) {
+        self.0.store(workers.max(1), Ordering::Relaxed);
+    }
+
+    /// The number of workers.
+    pub fn workers(&self) -> u32 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A limiter with another one behind it, which decides with this worker's share of the limits
+/// where the first cannot and the policy says [`OnFailure::Local`].
+#[derive(Debug)]
+pub struct Fallback<P, F> {
+    primary: P,
+    local: F,
+    share: Share,
+}
+
+impl<P: Limiter, F: Limiter> Fallback<P, F> {
+    /// `primary` decides; `local` stands in with its `share`.
+    pub const fn new(primary: P, local: F, share: Share) -> Self {
+        Self {
+            primary,
+            local,
+            share,
+        }
+    }
+
+    /// The limiter that decides in health.
+    pub const fn primary(&self) -> &P {
+        &self.primary
+    }
+
+    fn stand_in(&self, request: &Request) -> Request {
+        Request {
+            limits: request.limits.share(self.share.workers()),
+            ..request.clone()
+        }
+    }
+}
+
+impl<P: Limiter, F: Limiter> Limiter for Fallback<P, F> {
+    async fn admit(&self, request: &Request) -> Result<Decision, Unavailable> {
+        match self.primary.admit(request).await {
+            Err(reason) if request.policy.on_failure == OnFailure::Local => Ok(degraded(
+                self.local.admit(&self.stand_in(request)).await?,
+                &reason,
+            )),
+            answer => answer,
+        }
+    }
+
+    async fn peek(&self, request: &Request) -> Result<Decision, Unavailable> {
+        match self.primary.peek(request).await {
+            Err(reason) if request.policy.on_failure == OnFailure::Local => Ok(degraded(
+                self.local.peek(&self.stand_in(request)).await?,
+                &reason,
+            )),
+            answer => answer,
+        }
+    }
+
+    /// Empties the windows of both; what the first one says counts.
+    async fn reset(&self, identity: &Identity, policy: &PolicyName) -> Result<(), Unavailable> {
+        let local = self.local.reset(identity, policy).await;
+        self.primary.reset(identity, policy).await.and(local)
+    }
+}
+
+fn degraded(mut decision: Decision, reason: &Unavailable) -> Decision {
+    decision.degraded = Some(reason.label());
+    decision
+}

@@ -1,0 +1,105 @@
+//! Errors of the client library, sorted by what they mean for a decision.
+
+use redis::{ErrorKind, RedisError};
+use transom_core::Unavailable;
+
+/// Why a limiter on Redis cannot be set up. Nothing here depends on whether Redis answers.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The address cannot be read. It is not shown: it may hold a password.
+    #[error("not an address of a Redis server: {0}")]
+    Address(String),
+    /// `#insecure` would turn the verification of certificates off.
+    #[error("an address with #insecure is refused: the server would not be verified")]
+    Insecure,
+    /// Certificates or keys that cannot be used.
+    #[error("cannot set up TLS: {0}")]
+    Tls(String),
+    /// The pool cannot be built.
+    #[error("cannot set up the connection pool: {0}")]
+    Pool(String),
+}
+
+/// Error replies after which nothing of a script has run.
+const NOTHING_RAN: [&str; 16] = [
+    "NOSCRIPT",
+    "LOADING",
+    "BUSY",
+    "OOM",
+    "READONLY",
+    "MASTERDOWN",
+    "MISCONF",
+    "NOREPLICAS",
+    "NOAUTH",
+    "NOPERM",
+    "WRONGTYPE",
+    "MOVED",
+    "ASK",
+    "TRYAGAIN",
+    "CLUSTERDOWN",
+    "CROSSSLOT",
+];
+
+/// Error replies after which the connection leads to the wrong server, or to one that will not
+/// decide for some time.
+const WRONG_SERVER: [&str; 3] = ["READONLY", "MASTERDOWN", "NOAUTH"];
+
+/// What an error of a call that was sent means.
+pub(crate) fn of_call(error: &RedisError) -> Unavailable {
+    if let Some(code) = error.code() {
+        return refusal(code, error.detail().unwrap_or_default());
+    }
+    match error.kind() {
+        ErrorKind::Parse | ErrorKind::UnexpectedReturnType => Unavailable::Reply(error.to_string()),
+        _ if error.is_timeout() => Unavailable::Deadline,
+        _ => Unavailable::ConnectionLost,
+    }
+}
+
+/// What an error reply means: a code that Redis sends before a script has done anything, or
+/// anything else, after which a part of it may have run.
+pub(crate) fn refusal(code: &str, detail: &str) -> Unavailable {
+    if NOTHING_RAN.contains(&code) {
+        Unavailable::Refused {
+            code: code.to_owned(),
+            detail: detail.to_owned(),
+        }
+    } else {
+        Unavailable::Reply(format!("{code} {detail}"))
+    }
+}
+
+/// Whether the connection that gave this answer should be replaced.
+pub(crate) fn spoils_connection(unavailable: &Unavailable) -> bool {
+    match unavailable {
+        Unavailable::Refused { code, .. } => WRONG_SERVER.contains(&code.as_str()),
+        Unavailable::ConnectionLost | Unavailable::Deadline => true,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_before_the_script_ran_has_charged_nothing() {
+        for code in NOTHING_RAN {
+            assert!(!refusal(code, "").may_have_charged(), "{code}");
+        }
+        assert!(refusal("ERR", "user_script:12: bug").may_have_charged());
+    }
+
+    #[test]
+    fn an_io_error_loses_the_connection_and_a_full_server_does_not() {
+        let broken = RedisError::from(std::io::Error::from(std::io::ErrorKind::BrokenPipe));
+        assert_eq!(of_call(&broken), Unavailable::ConnectionLost);
+        let late = RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut));
+        assert_eq!(of_call(&late), Unavailable::Deadline);
+        assert!(spoils_connection(&of_call(&broken)));
+        assert!(spoils_connection(&refusal("READONLY", "")));
+        assert!(!spoils_connection(&refusal("OOM", "")));
+        assert!(!spoils_connection(&refusal("WRONGTYPE", "")));
+    }
+}

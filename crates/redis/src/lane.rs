@@ -1,0 +1,230 @@
+//! Lanes: long-lived connections that carry decisions, several in one call where several wait.
+
+use std::future::Future;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use deadpool_redis::{Connection, Pool, PoolError};
+use tokio::sync::{mpsc, oneshot, watch};
+use transom_core::Unavailable;
+
+use crate::error;
+use crate::reply::{self, Answer};
+use crate::script::{Item, Script};
+use crate::settings::STUCK_AFTER;
+
+/// Requests in one call of the script: bounds how long Redis is held by it.
+const BATCH_MAX: usize = 32;
+/// Requests that may wait for a lane.
+const QUEUE_MAX: usize = 4_096;
+/// A lane without work asks Redis for a sign of life this often.
+const IDLE_CHECK: Duration = Duration::from_secs(1);
+/// The first and the longest pause between two attempts to connect.
+const BACKOFF: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(500)];
+
+/// A request on its way to Redis, and where its answer goes.
+#[derive(Debug)]
+struct Job {
+    item: Item,
+    answer: oneshot::Sender<Answer>,
+}
+
+/// The way into the lanes. Dropping the last clone ends them.
+#[derive(Clone, Debug)]
+pub(crate) struct Lanes {
+    jobs: mpsc::Sender<Job>,
+    health: Arc<Health>,
+}
+
+/// What the lanes know about their connections.
+#[derive(Debug)]
+struct Health {
+    connected: AtomicUsize,
+    attempts: watch::Sender<u64>,
+    /// What the last failed attempt to connect said.
+    reason: Mutex<String>,
+}
+
+/// Jobs that wait; the lane that holds the lock takes the next ones.
+type Waiting = Arc<tokio::sync::Mutex<mpsc::Receiver<Job>>>;
+
+impl Lanes {
+    /// Starts `count` lanes. They connect on their own and reconnect for ever.
+    pub(crate) fn start(pool: &Pool, script: &Script, count: usize) -> Self {
+        let (jobs, waiting) = mpsc::channel(QUEUE_MAX);
+        let waiting = Arc::new(tokio::sync::Mutex::new(waiting));
+        let health = Arc::new(Health {
+            connected: AtomicUsize::new(0),
+            attempts: watch::Sender::new(0),
+            reason: Mutex::new("not connected yet".to_owned()),
+        });
+        for _ in 0..count.max(1) {
+            let lane = Lane {
+                pool: pool.clone(),
+                script: script.clone(),
+                waiting: Arc::clone(&waiting),
+                health: Arc::clone(&health),
+            };
+            tokio::spawn(lane.run());
+        }
+        Self { jobs, health }
+    }
+
+    /// Resolves when a lane has tried to connect, with or without success.
+    pub(crate) async fn tried(&self) {
+        let mut attempts = self.health.attempts.subscribe();
+        // The sender lives in `health`, so this cannot fail.
+        let _ = attempts.wait_for(|attempts| *attempts > 0).await;
+    }
+
+    /// Whether any lane is connected; else what the last attempt said.
+    pub(crate) fn state(&self) -> Result<(), Unavailable> {
+        if self.health.connected.load(Ordering::Relaxed) > 0 {
+            return Ok(());
+        }
+        let reason = self
+            .health
+            .reason
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        Err(Unavailable::Unreachable { reason })
+    }
+
+    /// Sends a request along. The answer may never come; the caller has a deadline. A caller
+    /// that has gone before its request was sent is not charged.
+    pub(crate) fn submit(&self, item: Item) -> Result<oneshot::Receiver<Answer>, Unavailable> {
+        self.state()?;
+        let (answer, receiver) = oneshot::channel();
+        self.jobs
+            .try_send(Job { item, answer })
+            .map_err(|_| Unavailable::Overloaded)?;
+        Ok(receiver)
+    }
+}
+
+/// One lane: a connection at a time, a call at a time.
+struct Lane {
+    pool: Pool,
+    script: Script,
+    waiting: Waiting,
+    health: Arc<Health>,
+}
+
+impl Lane {
+    async fn run(self) {
+        while let Some(mut connection) = self.connect().await {
+            self.health.connected.fetch_add(1, Ordering::Relaxed);
+            tracing::debug!("a lane is connected to redis");
+            self.health.attempts.send_modify(|attempts| *attempts += 1);
+            let closed = self.carry(&mut connection).await;
+            self.health.connected.fetch_sub(1, Ordering::Relaxed);
+            // Out of the pool for good: its state is unknown.
+            drop(Connection::take(connection));
+            if closed {
+                return;
+            }
+        }
+    }
+
+    /// A connection, however long it takes; `None` when nobody is left to ask for one.
+    async fn connect(&self) -> Option<Connection> {
+        let [mut pause, longest] = BACKOFF;
+        loop {
+            match self.pool.get().await {
+                Ok(connection) => return Some(connection),
+                Err(error) => self.failed(&error),
+            }
+            // Half to one and a half of the pause, so that a fleet does not knock in step.
+            let percent = fastrand::u32(50..150);
+            tokio::time::sleep(pause * percent / 100).await;
+            pause = longest.min(pause * 2);
+            if self
+                .waiting
+                .try_lock()
+                .is_ok_and(|waiting| waiting.is_closed())
+            {
+                return None;
+            }
+        }
+    }
+
+    fn failed(&self, error: &PoolError) {
+        let said = error.to_string();
+        let mut reason = self
+            .health
+            .reason
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if *reason != said {
+            tracing::warn!(reason = said, "cannot connect to redis");
+            *reason = said;
+        }
+        drop(reason);
+        self.health.attempts.send_modify(|attempts| *attempts += 1);
+    }
+
+    /// Carries calls until the connection fails (false) or nobody is left to ask (true).
+    async fn carry(&self, connection: &mut Connection) -> bool {
+        let mut batch = Vec::with_capacity(BATCH_MAX);
+        loop {
+            match tokio::time::timeout(IDLE_CHECK, self.take(&mut batch)).await {
+                Ok(false) => return true,
+                Ok(true) => {
+                    if !self.call(connection, &mut batch).await {
+                        return false;
+                    }
+                }
+                Err(_idle) => {
+                    if !answers(redis::cmd("PING").query_async::<()>(&mut **connection)).await {
+                        return false;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits for the next job and takes what else is there; false when no more will come.
+    /// Nothing is lost when this future is dropped: it waits only while the batch is empty.
+    async fn take(&self, batch: &mut Vec<Job>) -> bool {
+        batch.clear();
+        let mut waiting = self.waiting.lock().await;
+        let Some(first) = waiting.recv().await else {
+            return false;
+        };
+        batch.push(first);
+        while batch.len() < BATCH_MAX {
+            let Ok(job) = waiting.try_recv() else { break };
+            batch.push(job);
+        }
+        true
+    }
+
+    /// One call for the whole batch; whether the connection is still good.
+    async fn call(&self, connection: &mut Connection, batch: &mut Vec<Job>) -> bool {
+        batch.retain(|job| !job.answer.is_closed());
+        if batch.is_empty() {
+            return true;
+        }
+        let (items, callers): (Vec<_>, Vec<_>) =
+            batch.drain(..).map(|job| (job.item, job.answer)).unzip();
+        let decoded = match self.script.call(&mut **connection, &items).await {
+            Ok(value) => reply::decode(&value, items.len()),
+            Err(error) => Err(error::of_call(&error)),
+        };
+        let answers = decoded.unwrap_or_else(|reason| vec![Err(reason); items.len()]);
+        let spoilt = answers
+            .iter()
+            .any(|answer| answer.as_ref().is_err_and(error::spoils_connection));
+        for (caller, answer) in callers.into_iter().zip(answers) {
+            // A caller whose deadline has passed is no longer there.
+            let _ = caller.send(answer);
+        }
+        !spoilt
+    }
+}
+
+async fn answers<E>(ping: impl Future<Output = Result<(), E>>) -> bool {
+    matches!(tokio::time::timeout(STUCK_AFTER, ping).await, Ok(Ok(())))
+}

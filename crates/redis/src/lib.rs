@@ -1,0 +1,23 @@
+//! How decisions are kept in Redis: key names, the scripts in `lua/`, and the connections.
+//!
+//! A [`RedisLimiter`] sends every decision through one of a few long-lived connections, its
+//! *lanes*. Requests that arrive while all lanes wait for Redis go out together in the next call
+//! of the script; an idle lane sends at once. Every decision ends within its deadline.
+//!
+//! What is decided is the business of `transom-core`; nothing outside this crate knows Redis.
+
+mod api_keys;
+mod error;
+mod keyspace;
+mod lane;
+mod limiter;
+mod reply;
+mod script;
+mod settings;
+
+pub use api_keys::{Digest, KeyDirectory};
+pub use error::OpenError;
+pub use keyspace::Keyspace;
+pub use limiter::RedisLimiter;
+pub use script::Script;
+pub use settings::{DEFAULT_PREFIX, Settings, Tls};

@@ -1,0 +1,170 @@
+//! The limiter on Redis.
+
+use std::future::Future;
+use std::time::Duration;
+
+use deadpool_redis::Pool;
+use redis::{FromRedisValue, RedisError};
+use tokio::time::{Instant, timeout_at};
+use transom_core::{
+    Decision, Identity, Limiter, PolicyName, Request, Source, Unavailable, Verdict,
+};
+
+use crate::api_keys::KeyDirectory;
+use crate::error::{self, OpenError};
+use crate::keyspace::Keyspace;
+use crate::lane::Lanes;
+use crate::reply;
+use crate::script::{Item, Script};
+use crate::settings::Settings;
+
+/// Decides in Redis, exactly, over every worker that uses the same server and prefix.
+///
+/// Every call ends within the deadline of its [`Settings`]. Nothing is sent twice unless it is
+/// certain that it has not run.
+#[derive(Clone, Debug)]
+pub struct RedisLimiter {
+    lanes: Lanes,
+    control: Control,
+    peek: Script,
+}
+
+impl RedisLimiter {
+    /// Sets up the lanes, which connect in the background and keep trying. Redis need not be
+    /// there. Must be called on a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// Settings that cannot work whether Redis is there or not.
+    pub fn open(settings: &Settings) -> Result<Self, OpenError> {
+        Self::open_with(settings, Script::admit(), Script::peek())
+    }
+
+    /// As [`open`](Self::open), with other scripts: for tests, which replace the clock or break
+    /// a rule on purpose.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn open_with(settings: &Settings, admit: Script, peek: Script) -> Result<Self, OpenError> {
+        let pool = settings.pool()?;
+        let lanes = Lanes::start(&pool, &admit, settings.lanes);
+        let keyspace = Keyspace::new(&settings.prefix);
+        Ok(Self {
+            lanes,
+            control: Control {
+                pool,
+                keyspace,
+                deadline: settings.deadline,
+            },
+            peek,
+        })
+    }
+
+    /// Waits until a first attempt to connect has ended.
+    ///
+    /// # Errors
+    ///
+    /// [`Unavailable::Unreachable`] where it failed; the lanes keep trying all the same.
+    pub async fn connected(&self) -> Result<(), Unavailable> {
+        self.lanes.tried().await;
+        self.lanes.state()
+    }
+
+    /// Whether a lane is connected now.
+    ///
+    /// # Errors
+    ///
+    /// [`Unavailable::Unreachable`] with what the last attempt said.
+    pub fn state(&self) -> Result<(), Unavailable> {
+        self.lanes.state()
+    }
+
+    /// The API keys kept in the same Redis. It starts a task that watches for changes.
+    pub fn api_keys(&self) -> KeyDirectory {
+        KeyDirectory::start(self.control.clone())
+    }
+}
+
+impl Limiter for RedisLimiter {
+    async fn admit(&self, request: &Request) -> Result<Decision, Unavailable> {
+        let deadline = Instant::now() + self.control.deadline;
+        let answer = self
+            .lanes
+            .submit(Item::new(&self.control.keyspace, request))?;
+        match timeout_at(deadline, answer).await {
+            Ok(Ok(answer)) => answer.map(|verdict| decision(&verdict)),
+            Ok(Err(_lane_has_ended)) => Err(Unavailable::ConnectionLost),
+            Err(_elapsed) => Err(Unavailable::Deadline),
+        }
+    }
+
+    async fn peek(&self, request: &Request) -> Result<Decision, Unavailable> {
+        let items = [Item::new(&self.control.keyspace, request)];
+        let reply = self
+            .control
+            .run(async |connection| self.peek.call(connection, &items).await)
+            .await?;
+        let verdict = reply::decode(&reply, items.len())?.pop();
+        verdict
+            .unwrap_or_else(|| Err(Unavailable::Reply("no answer".into())))
+            .map(|verdict| decision(&verdict))
+    }
+
+    async fn reset(&self, identity: &Identity, policy: &PolicyName) -> Result<(), Unavailable> {
+        let keys = self.control.keyspace.windows(identity, policy);
+        self.control.query(redis::cmd("DEL").arg(&keys)).await
+    }
+}
+
+fn decision(verdict: &Verdict) -> Decision {
+    Decision::new(verdict, Source::Redis)
+}
+
+/// What is not a decision takes a connection out of the pool for one call.
+#[derive(Clone, Debug)]
+pub(crate) struct Control {
+    pool: Pool,
+    pub(crate) keyspace: Keyspace,
+    deadline: Duration,
+}
+
+impl Control {
+    /// Sends one command and reads its reply, within the deadline.
+    pub(crate) async fn query<T: FromRedisValue>(
+        &self,
+        command: &redis::Cmd,
+    ) -> Result<T, Unavailable> {
+        self.run(async |connection| command.query_async(connection).await)
+            .await
+    }
+
+    /// Runs a call on a connection of its own, within the deadline.
+    async fn run<T>(
+        &self,
+        call: impl AsyncFnOnce(&mut deadpool_redis::Connection) -> Result<T, RedisError>,
+    ) -> Result<T, Unavailable> {
+        within(self.deadline, async {
+            let mut connection =
+                self.pool
+                    .get()
+                    .await
+                    .map_err(|error| Unavailable::Unreachable {
+                        reason: error.to_string(),
+                    })?;
+            call(&mut connection)
+                .await
+                .map_err(|error| error::of_call(&error))
+        })
+        .await
+    }
+}
+
+async fn within<T>(
+    deadline: Duration,
+    call: impl Future<Output = Result<T, Unavailable>>,
+) -> Result<T, Unavailable> {
+    tokio::time::timeout(deadline, call)
+        .await
+        .unwrap_or(Err(Unavailable::Deadline))
+}

@@ -1,0 +1,173 @@
+//! The reply of a script: the time of the decision, then nine integers or an error for each
+//! request. A reply that does not fit is refused, not repaired: it would mean that the script on
+//! the server and this program are of different versions.
+
+use redis::Value;
+use transom_core::{Reading, Unavailable, Verdict};
+
+use crate::error;
+
+/// Integers for each request.
+const FIELDS: usize = 9;
+
+/// What one request got.
+pub(crate) type Answer = Result<Verdict, Unavailable>;
+
+/// Reads the answers to `expected` requests.
+///
+/// # Errors
+///
+/// [`Unavailable::Reply`] where the reply as a whole is not of this form.
+pub(crate) fn decode(reply: &Value, expected: usize) -> Result<Vec<Answer>, Unavailable> {
+    let Value::Array(values) = reply else {
+        return Err(unexpected("not an array"));
+    };
+    let Some((Value::Int(at_us), items)) = values.split_first() else {
+        return Err(unexpected("no time"));
+    };
+    if items.len() != expected {
+        return Err(unexpected(&format!(
+            "{} answers to {expected} requests",
+            items.len()
+        )));
+    }
+    let at_us = count(*at_us)?;
+    Ok(items.iter().map(|item| answer(item, at_us)).collect())
+}
+
+fn answer(item: &Value, at_us: u64) -> Answer {
+    match item {
+        Value::Array(fields) => verdict(fields, at_us),
+        Value::BulkString(text) => {
+            let text = String::from_utf8_lossy(text);
+            let (code, detail) = text.split_once(' ').unwrap_or((&text, ""));
+            Err(error::refusal(code, detail))
+        }
+        _ => Err(unexpected("an answer that is neither numbers nor an error")),
+    }
+}
+
+fn verdict(fields: &[Value], at_us: u64) -> Answer {
+    let mut numbers = [0; FIELDS];
+    if fields.len() != FIELDS {
+        return Err(unexpected(&format!("{} fields", fields.len())));
+    }
+    for (number, field) in numbers.iter_mut().zip(fields) {
+        let Value::Int(value) = field else {
+            return Err(unexpected("a field that is no integer"));
+        };
+        *number = count(*value)?;
+    }
+    let [allowed, minute @ .., s_limit, s_used, s_reset_us, s_wait_us] = numbers;
+    Ok(Verdict {
+        allowed: allowed == 1,
+        minute: reading(minute)?,
+        second: reading([s_limit, s_used, s_reset_us, s_wait_us])?,
+        at_us,
+    })
+}
+
+fn reading([limit, used, reset_us, wait_us]: [u64; 4]) -> Result<Reading, Unavailable> {
+    let units = |value| u32::try_from(value).map_err(|_| unexpected("more units than there are"));
+    Ok(Reading {
+        limit: units(limit)?,
+        used: units(used)?,
+        reset_us,
+        wait_us,
+    })
+}
+
+fn count(value: i64) -> Result<u64, Unavailable> {
+    u64::try_from(value).map_err(|_| unexpected("a negative number"))
+}
+
+fn unexpected(what: &str) -> Unavailable {
+    Unavailable::Reply(what.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn ints(values: &[i64]) -> Value {
+        Value::Array(values.iter().map(|value| Value::Int(*value)).collect())
+    }
+
+    fn reply(items: Vec<Value>) -> Value {
+        Value::Array(
+            std::iter::once(Value::Int(1_800_000_000_000_000))
+                .chain(items)
+                .collect(),
+        )
+    }
+
+    #[test]
+    fn nine_integers_are_a_verdict() {
+        let value = reply(vec![ints(&[1, 60, 3, 59_000_000, 0, 2, 1, 900_000, 0])]);
+        let verdict = decode(&value, 1).unwrap().remove(0).unwrap();
+        assert!(verdict.allowed);
+        assert_eq!(
+            verdict.minute,
+            Reading {
+                limit: 60,
+                used: 3,
+                reset_us: 59_000_000,
+                wait_us: 0
+            }
+        );
+        assert_eq!(
+            verdict.second,
+            Reading {
+                limit: 2,
+                used: 1,
+                reset_us: 900_000,
+                wait_us: 0
+            }
+        );
+        assert_eq!(verdict.at_us, 1_800_000_000_000_000);
+    }
+
+    #[test]
+    fn an_error_fails_its_own_request_alone() {
+        let wrong = Value::BulkString(b"WRONGTYPE Operation against a key".to_vec());
+        let value = reply(vec![wrong, ints(&[0, 60, 3, 1, 0, 2, 2, 1, 1])]);
+        let answers = decode(&value, 2).unwrap();
+        assert_eq!(
+            answers[0],
+            Err(Unavailable::Refused {
+                code: "WRONGTYPE".into(),
+                detail: "Operation against a key".into()
+            })
+        );
+        assert!(answers[1].is_ok());
+    }
+
+    #[test]
+    fn a_reply_of_another_version_is_refused() {
+        for bad in [
+            Value::Nil,
+            Value::Array(vec![]),
+            ints(&[1]),
+            reply(vec![ints(&[1, 2, 3])]),
+            reply(vec![ints(&[1, 60, -3, 0, 0, 2, 1, 0, 0])]),
+            reply(vec![ints(&[1, 60, 1 << 40, 0, 0, 2, 1, 0, 0])]),
+            reply(vec![Value::Nil]),
+        ] {
+            let answers = decode(&bad, 1);
+            let refused = match &answers {
+                Ok(answers) => answers[0].is_err(),
+                Err(reason) => matches!(reason, Unavailable::Reply(_)),
+            };
+            assert!(refused, "{bad:?} gave {answers:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_reply_panics(fields in prop::collection::vec(any::<i64>(), 0..12), n in 0usize..4) {
+            let _ = decode(&reply(vec![ints(&fields); n]), 1);
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! How Redis is reached.
+
+use std::fmt;
+use std::time::Duration;
+
+use deadpool_redis::{Manager, Pool, PoolConfig, Runtime, Timeouts};
+use redis::io::tcp::TcpSettings;
+use redis::io::tcp::socket2::TcpKeepalive;
+use redis::{
+    AsyncConnectionConfig, Client, ClientTlsConfig, ConnectionInfo, IntoConnectionInfo,
+    TlsCertificates,
+};
+
+use crate::error::OpenError;
+
+/// The prefix of key names unless configured; its number is the version of the format.
+pub const DEFAULT_PREFIX: &str = "transom:1";
+
+/// A call that Redis has not answered for this long has lost its connection.
+pub(crate) const STUCK_AFTER: Duration = Duration::from_secs(1);
+/// Setting up a connection takes at most this long: name, TCP, TLS and log-in.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// Connections beside the lanes, for what is not a decision.
+const SPARE_CONNECTIONS: usize = 4;
+
+/// How Redis is reached and how long it may take.
+#[derive(Clone)]
+pub struct Settings {
+    /// `redis://`, `rediss://` (TLS) or `unix://`, with user, password and database.
+    pub url: String,
+    /// Certificates beyond the public ones.
+    pub tls: Tls,
+    /// The longest a decision may take.
+    pub deadline: Duration,
+    /// What key names begin with.
+    pub prefix: String,
+    /// Connections that carry decisions; at least 1.
+    pub lanes: usize,
+}
+
+/// Certificates for TLS, in PEM.
+#[derive(Clone, Default)]
+pub struct Tls {
+    /// The authority that signed the server's certificate, in place of the public ones.
+    pub ca: Option<Vec<u8>>,
+    /// The certificate and the key by which this worker shows who it is.
+    pub client: Option<(Vec<u8>, Vec<u8>)>,
+}
+
+impl Settings {
+    /// The defaults for a server at `url`: 50 ms, two lanes, the prefix `transom:1`.
+    pub fn new(url: &str) -> Self {
+        Self {
+            url: url.to_owned(),
+            tls: Tls::default(),
+            deadline: Duration::from_millis(50),
+            prefix: DEFAULT_PREFIX.to_owned(),
+            lanes: 2,
+        }
+    }
+
+    /// A pool that makes, counts and replaces the connections.
+    pub(crate) fn pool(&self) -> Result<Pool, OpenError> {
+        let info = self.connection_info()?;
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            .set_response_timeout(Some(STUCK_AFTER));
+        let manager = Manager::new_with_config(info, config)
+            .map_err(|error| OpenError::Address(error.to_string()))?;
+        let mut pool = PoolConfig::new(self.lanes.max(1) + SPARE_CONNECTIONS);
+        pool.timeouts = Timeouts {
+            wait: Some(CONNECT_TIMEOUT),
+            create: Some(CONNECT_TIMEOUT),
+            recycle: Some(CONNECT_TIMEOUT),
+        };
+        Pool::builder(manager)
+            .config(pool)
+            .runtime(Runtime::Tokio1)
+            .build()
+            .map_err(|error| OpenError::Pool(error.to_string()))
+    }
+
+    fn connection_info(&self) -> Result<ConnectionInfo, OpenError> {
+        if self.url.ends_with("#insecure") {
+            return Err(OpenError::Insecure);
+        }
+        let address = |error: redis::RedisError| OpenError::Address(error.to_string());
+        let info = self.url.as_str().into_connection_info().map_err(address)?;
+        let info = if self.url.starts_with("rediss:") {
+            self.with_tls(info)?
+        } else {
+            info
+        };
+        // Nagle would hold a pipelined call back until the last one is acknowledged. The user
+        // timeout and the keepalive find a peer that has vanished without a word.
+        Ok(info.set_tcp_settings(
+            TcpSettings::default()
+                .set_nodelay(true)
+                .set_user_timeout(Duration::from_millis(1_500))
+                .set_keepalive(
+                    TcpKeepalive::new()
+                        .with_time(Duration::from_secs(5))
+                        .with_interval(Duration::from_secs(1)),
+                ),
+        ))
+    }
+
+    fn with_tls(&self, info: ConnectionInfo) -> Result<ConnectionInfo, OpenError> {
+        // Only the first call in a process counts; a provider that is there already will do.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let certificates =
+            TlsCertificates {
+                client_tls: self.tls.client.clone().map(|(client_cert, client_key)| {
+                    ClientTlsConfig {
+                        client_cert,
+                        client_key,
+                    }
+                }),
+                root_cert: self.tls.ca.clone(),
+            };
+        let client = Client::build_with_tls(info, certificates)
+            .map_err(|error| OpenError::Tls(error.to_string()))?;
+        Ok(client.get_connection_info().clone())
+    }
+}
+
+/// Shows neither the address, which may hold a password, nor the certificates.
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("deadline", &self.deadline)
+            .field("prefix", &self.prefix)
+            .field("lanes", &self.lanes)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tls").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_address_is_taken() {
+        for url in [
+            "redis://127.0.0.1:6379",
+            "redis://user:secret@localhost/3",
+            "rediss://localhost:6380",
+            "unix:///run/redis.sock",
+            "redis+unix:///run/redis.sock?db=1",
+        ] {
+            assert!(Settings::new(url).pool().is_ok(), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_bad_address_is_refused_and_its_password_not_shown() {
+        for url in [
+            "http://user:s3cret@localhost",
+            "redis://user:s3cret@[::1",
+            "",
+            "localhost",
+        ] {
+            let error = Settings::new(url)
+                .pool()
+                .err()
+                .map(|error| error.to_string());
+            let said = error.unwrap_or_else(|| panic!("{url:?} was taken"));
+            assert!(!said.contains("s3cret"), "{said}");
+        }
+        let insecure = Settings::new("rediss://localhost/#insecure").pool();
+        assert!(matches!(insecure, Err(OpenError::Insecure)));
+        let shown = format!("{:?}", Settings::new("redis://u:s3cret@localhost"));
+        assert!(!shown.contains("s3cret"));
+    }
+}

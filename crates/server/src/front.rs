@@ -1,0 +1,89 @@
+//! What every listener does with a request before it goes on: who asks, and may they?
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use http::{HeaderMap, Method, Response};
+use transom_core::body::Messages;
+use transom_core::{Answer, Ask, Cost, Gate, Identity, Outcome, headers};
+
+use crate::backend::Backend;
+use crate::identity::Identities;
+
+/// The front of a worker under one configuration.
+#[derive(Debug)]
+pub struct Front {
+    /// Policies and limiter.
+    pub gate: Gate<Backend>,
+    /// Who asks.
+    pub identities: Identities,
+    /// How header fields are written.
+    pub style: headers::Style,
+    /// What refused clients are told.
+    pub messages: Messages,
+}
+
+/// The front in force; replaced as a whole when the configuration changes.
+pub type SharedFront = Arc<ArcSwap<Front>>;
+
+/// A request as a listener has read it.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The other end of the TCP connection.
+    pub peer: IpAddr,
+    /// The method.
+    pub method: &'a Method,
+    /// The host asked for, with or without a port.
+    pub host: Option<&'a str>,
+    /// The path as received; a query may follow.
+    pub path: &'a str,
+    /// The header fields as received.
+    pub headers: &'a HeaderMap,
+}
+
+/// Who asked, and what became of it.
+#[derive(Clone, Debug)]
+pub struct Decided {
+    /// Who asked.
+    pub identity: Identity,
+    /// What became of it.
+    pub answer: Answer,
+}
+
+impl Front {
+    /// Identifies the caller of a request and decides it.
+    pub async fn decide(&self, asked: Asked<'_>) -> Decided {
+        let identity = self.identities.of(asked.peer, asked.headers).await;
+        let answer = self.ask(&identity, asked.method, asked.host, asked.path, None, false).await;
+        Decided { identity, answer }
+    }
+
+    /// Decides for a caller who is known.
+    pub async fn ask(
+        &self,
+        identity: &Identity,
+        method: &Method,
+        host: Option<&str>,
+        path: &str,
+        cost: Option<Cost>,
+        peek: bool,
+    ) -> Answer {
+        if self.identities.is_exempt(identity) {
+            let policy = Arc::clone(self.gate.policies().find(method, host, path));
+            return Answer { policy, outcome: Outcome::Exempt };
+        }
+        self.gate.ask(Ask { identity, method, host, path, cost, peek }).await
+    }
+
+    /// The response to a request that does not pass; `None` where it does.
+    pub fn refusal(&self, decided: &Decided) -> Option<Response<Bytes>> {
+        decided.answer.refusal(&decided.identity, self.style, &self.messages)
+    }
+
+    /// Makes the header fields of a response say what was decided.
+    pub fn write_headers(&self, decided: &Decided, fields: &mut HeaderMap) {
+        decided.answer.write_headers(self.style, fields);
+    }
+}

@@ -1,0 +1,5 @@
+//! The worker: who asks, the gateway, the check listener, health.
+
+pub mod backend;
+pub mod front;
+pub mod identity;
