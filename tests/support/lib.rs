@@ -1,1 +1,9 @@
-//! Support for the tests.
+//! What the tests stand on: real servers, traces, a clock in Redis that a test can set, and a
+//! slow and obvious model of the limiter.
+
+pub mod clock;
+pub mod oracle;
+pub mod redis_server;
+pub mod trace;
+
+pub use redis_server::RedisServer;

@@ -31,11 +31,7 @@ impl Default for Messages {
 impl Messages {
     /// The message for a denied identity.
     pub fn denied(&self, identity: &Identity) -> &str {
-        if identity.is_ip() {
-            &self.ip
-        } else {
-            &self.user
-        }
+        if identity.is_ip() { &self.ip } else { &self.user }
     }
 }
 
@@ -53,18 +49,12 @@ pub struct Refusal<'a> {
 impl Refusal<'_> {
     /// A refusal with this status and wait.
     pub fn new(message: &str, status: StatusCode, retry_after_s: u64) -> Refusal<'_> {
-        Refusal {
-            message,
-            status_code: status.as_u16(),
-            retry_after: retry_after_s,
-        }
+        Refusal { message, status_code: status.as_u16(), retry_after: retry_after_s }
     }
 
     /// The body as JSON.
     pub fn json(&self) -> Bytes {
-        serde_json::to_vec(self)
-            .map(Bytes::from)
-            .unwrap_or_default()
+        serde_json::to_vec(self).map(Bytes::from).unwrap_or_default()
     }
 }
 
@@ -86,9 +76,6 @@ mod tests {
     #[test]
     fn an_address_is_told_of_its_ip() {
         let address = Identity::ip("192.0.2.7".parse().unwrap(), 64);
-        assert_eq!(
-            Messages::default().denied(&address),
-            "You have exceeded your IP rate limit."
-        );
+        assert_eq!(Messages::default().denied(&address), "You have exceeded your IP rate limit.");
     }
 }

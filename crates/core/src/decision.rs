@@ -67,11 +67,7 @@ impl Verdict {
         } else {
             (self.minute.wait_us, self.second.wait_us)
         };
-        if second > minute {
-            LimitedBy::Second
-        } else {
-            LimitedBy::Minute
-        }
+        if second > minute { LimitedBy::Second } else { LimitedBy::Minute }
     }
 
     /// When to come back, in microseconds: the longest wait of all. `None` when admitted.
@@ -172,10 +168,7 @@ impl Decision {
 
     /// The limits in force.
     pub const fn limits(&self) -> Limits {
-        Limits {
-            minute: self.minute.limit,
-            second: self.second.limit,
-        }
+        Limits { minute: self.minute.limit, second: self.second.limit }
     }
 
     /// Microseconds until the limited-by window gets better, as the header says it. Denied: the
@@ -193,48 +186,27 @@ mod tests {
     use super::*;
 
     fn reading(limit: u32, used: u32, reset_us: u64, wait_us: u64) -> Reading {
-        Reading {
-            limit,
-            used,
-            reset_us,
-            wait_us,
-        }
+        Reading { limit, used, reset_us, wait_us }
     }
 
     fn verdict(allowed: bool, minute: Reading, second: Reading) -> Verdict {
-        Verdict {
-            allowed,
-            minute,
-            second,
-            at_us: 0,
-        }
+        Verdict { allowed, minute, second, at_us: 0 }
     }
 
     #[test]
     fn neither_window_full_says_minute() {
         let decision = Decision::new(
-            &verdict(
-                true,
-                reading(60, 15, 50_000_000, 0),
-                reading(2, 1, 900_000, 0),
-            ),
+            &verdict(true, reading(60, 15, 50_000_000, 0), reading(2, 1, 900_000, 0)),
             Source::Redis,
         );
         assert_eq!(decision.limited_by, LimitedBy::Minute);
         assert_eq!(decision.reset_us(), 50_000_000);
-        assert_eq!(
-            (decision.minute.remaining, decision.second.remaining),
-            (45, 1)
-        );
+        assert_eq!((decision.minute.remaining, decision.second.remaining), (45, 1));
     }
 
     #[test]
     fn a_full_second_window_is_named_though_the_request_was_admitted() {
-        let verdict = verdict(
-            true,
-            reading(60, 2, 60_000_000, 0),
-            reading(2, 2, 999_999, 0),
-        );
+        let verdict = verdict(true, reading(60, 2, 60_000_000, 0), reading(2, 2, 999_999, 0));
         assert_eq!(verdict.limited_by(), LimitedBy::Second);
         assert_eq!(Decision::new(&verdict, Source::Local).reset_us(), 999_999);
     }

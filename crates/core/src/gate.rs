@@ -45,11 +45,7 @@ pub struct Gate<L> {
 impl<L: Limiter> Gate<L> {
     /// A gate in a `mode` for everything: the milder of it and a policy's own mode counts.
     pub const fn new(policies: Policies, mode: Mode, limiter: L) -> Self {
-        Self {
-            policies,
-            mode,
-            limiter,
-        }
+        Self { policies, mode, limiter }
     }
 
     /// The policies in force.
@@ -67,10 +63,7 @@ impl<L: Limiter> Gate<L> {
         let policy = self.policies.find(ask.method, ask.host, ask.path);
         let mode = milder(self.mode, policy.mode);
         if mode == Mode::Off {
-            return Answer {
-                policy: Arc::clone(policy),
-                outcome: Outcome::Exempt,
-            };
+            return Answer { policy: Arc::clone(policy), outcome: Outcome::Exempt };
         }
         let cost = ask.cost.unwrap_or(policy.cost);
         let request = Request::new(ask.identity.clone(), Arc::clone(policy), cost);
@@ -89,10 +82,7 @@ impl<L: Limiter> Gate<L> {
                 Outcome::Unknown { reason, pass }
             }
         };
-        Answer {
-            policy: request.policy,
-            outcome,
-        }
+        Answer { policy: request.policy, outcome }
     }
 }
 
@@ -174,10 +164,7 @@ impl Answer {
         messages: &Messages,
     ) -> Option<Response<Bytes>> {
         let (status, wait_us, message) = match &self.outcome {
-            Outcome::Decided {
-                decision,
-                pass: false,
-            } => (
+            Outcome::Decided { decision, pass: false } => (
                 StatusCode::TOO_MANY_REQUESTS,
                 decision.retry_after_us.unwrap_or(UNAVAILABLE_RETRY_US),
                 messages.denied(identity),

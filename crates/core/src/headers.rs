@@ -79,10 +79,7 @@ pub fn write(decision: &Decision, style: Style, headers: &mut HeaderMap) {
     headers.insert(LIMIT_SECOND, decision.second.limit.into());
     headers.insert(REMAINING_SECOND, decision.second.remaining.into());
     headers.insert(RESET, reset(decision, style.reset).into());
-    headers.insert(
-        LIMITED_BY,
-        HeaderValue::from_static(decision.limited_by.as_str()),
-    );
+    headers.insert(LIMITED_BY, HeaderValue::from_static(decision.limited_by.as_str()));
     if let Some(reason) = decision.degraded {
         headers.insert(DEGRADED, HeaderValue::from_static(reason));
     }
@@ -127,11 +124,7 @@ fn ietf_policy(decision: &Decision) -> String {
 /// `Retry-After` may not be earlier than a time named here.
 fn ietf(decision: &Decision) -> String {
     let item = |name: &str, window: &WindowState, t_us: u64| {
-        format!(
-            "\"{name}\";r={};t={}",
-            window.remaining,
-            delay::seconds(t_us)
-        )
+        format!("\"{name}\";r={};t={}", window.remaining, delay::seconds(t_us))
     };
     let (minute, second) = (&decision.minute, &decision.second);
     match (decision.retry_after_us, decision.limited_by) {
@@ -161,10 +154,7 @@ mod tests {
     fn decisions() -> [Decision; 3] {
         let mut logs = WindowLogs::default();
         std::array::from_fn(|_| {
-            Decision::new(
-                &logs.admit(AT_US, Limits::DEFAULT, Cost::ONE),
-                Source::Redis,
-            )
+            Decision::new(&logs.admit(AT_US, Limits::DEFAULT, Cost::ONE), Source::Redis)
         })
     }
 
@@ -178,10 +168,7 @@ mod tests {
     }
 
     fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
-        expected
-            .iter()
-            .map(|(name, value)| ((*name).into(), (*value).into()))
-            .collect()
+        expected.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect()
     }
 
     #[test]
@@ -201,16 +188,10 @@ mod tests {
     #[test]
     fn epoch_counts_from_the_clock_that_decided_and_rounds_up() {
         let [first, ..] = decisions();
-        let style = Style {
-            reset: Reset::Epoch,
-            ietf: false,
-        };
+        let style = Style { reset: Reset::Epoch, ietf: false };
         let fields = written(&first, style);
         assert!(fields.contains(&("x-ratelimit-reset".into(), "1800000060".into())));
-        let late = Decision {
-            at_us: AT_US + 1,
-            ..first
-        };
+        let late = Decision { at_us: AT_US + 1, ..first };
         let fields = written(&late, style);
         assert!(fields.contains(&("x-ratelimit-reset".into(), "1800000061".into())));
     }
@@ -218,14 +199,8 @@ mod tests {
     #[test]
     fn the_ietf_fields_name_both_windows_and_on_a_denial_the_denying_one() {
         let [first, _, denied] = decisions();
-        let style = Style {
-            ietf: true,
-            ..Style::default()
-        };
-        let policy = (
-            "ratelimit-policy".into(),
-            "\"minute\";q=60;w=60, \"second\";q=2;w=1".into(),
-        );
+        let style = Style { ietf: true, ..Style::default() };
+        let policy = ("ratelimit-policy".into(), "\"minute\";q=60;w=60, \"second\";q=2;w=1".into());
         let fields = written(&first, style);
         assert!(fields.contains(&policy));
         let both = "\"minute\";r=59;t=60, \"second\";r=1;t=1";
@@ -239,19 +214,9 @@ mod tests {
     #[test]
     fn every_field_that_is_written_is_removed() {
         let [first, ..] = decisions();
-        let degraded = Decision {
-            degraded: Some("deadline"),
-            ..first
-        };
+        let degraded = Decision { degraded: Some("deadline"), ..first };
         let mut headers = HeaderMap::new();
-        write(
-            &degraded,
-            Style {
-                ietf: true,
-                ..Style::default()
-            },
-            &mut headers,
-        );
+        write(&degraded, Style { ietf: true, ..Style::default() }, &mut headers);
         assert_eq!(headers.len(), ALL.len());
         remove(&mut headers);
         assert!(headers.is_empty());

@@ -85,9 +85,7 @@ impl Identity {
                 .strip_prefix('[')
                 .and_then(|inner| inner.strip_suffix(']'))
                 .unwrap_or(address);
-            let parsed = bare
-                .parse()
-                .map_err(|_| IdentityError::Address(address.to_owned()))?;
+            let parsed = bare.parse().map_err(|_| IdentityError::Address(address.to_owned()))?;
             Ok(Self::ip(parsed, ipv6_prefix))
         } else {
             Err(IdentityError::Kind(text.chars().take(64).collect()))
@@ -106,9 +104,7 @@ impl Identity {
 
     /// The address that is limited, if one is.
     pub fn address(&self) -> Option<IpAddr> {
-        self.0
-            .strip_prefix("ip:")
-            .and_then(|address| address.parse().ok())
+        self.0.strip_prefix("ip:").and_then(|address| address.parse().ok())
     }
 }
 
@@ -129,11 +125,7 @@ impl fmt::Display for Identity {
 /// Shows the kind alone: an identity belongs in no log unless it is asked for.
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.is_ip() {
-            "Identity(ip:…)"
-        } else {
-            "Identity(user:…)"
-        })
+        f.write_str(if self.is_ip() { "Identity(ip:…)" } else { "Identity(user:…)" })
     }
 }
 
@@ -163,16 +155,10 @@ mod tests {
 
     #[test]
     fn any_spelling_of_an_address_is_one_identity() {
-        for spelling in [
-            "ip:2001:DB8:0:0::9",
-            "ip:2001:db8::",
-            "ip:[2001:db8::1]",
-            "ip:2001:0db8:0::1:2",
-        ] {
-            assert_eq!(
-                spelling.parse::<Identity>().unwrap().as_str(),
-                "ip:2001:db8::"
-            );
+        for spelling in
+            ["ip:2001:DB8:0:0::9", "ip:2001:db8::", "ip:[2001:db8::1]", "ip:2001:0db8:0::1:2"]
+        {
+            assert_eq!(spelling.parse::<Identity>().unwrap().as_str(), "ip:2001:db8::");
         }
     }
 
@@ -192,10 +178,7 @@ mod tests {
 
     #[test]
     fn debug_output_shows_no_identity() {
-        assert_eq!(
-            format!("{:?}", Identity::user("42").unwrap()),
-            "Identity(user:…)"
-        );
+        assert_eq!(format!("{:?}", Identity::user("42").unwrap()), "Identity(user:…)");
     }
 
     #[test]

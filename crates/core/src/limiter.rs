@@ -22,12 +22,7 @@ pub struct Request {
 impl Request {
     /// A request under a policy's own limits.
     pub fn new(identity: Identity, policy: Arc<Policy>, cost: Cost) -> Self {
-        Self {
-            identity,
-            limits: policy.limits,
-            policy,
-            cost,
-        }
+        Self { identity, limits: policy.limits, policy, cost }
     }
 }
 
@@ -101,11 +96,7 @@ pub struct Fallback<P, F> {
 impl<P: Limiter, F: Limiter> Fallback<P, F> {
     /// `primary` decides; `local` stands in with its `share`.
     pub const fn new(primary: P, local: F, share: Share) -> Self {
-        Self {
-            primary,
-            local,
-            share,
-        }
+        Self { primary, local, share }
     }
 
     /// The limiter that decides in health.
@@ -114,30 +105,25 @@ impl<P: Limiter, F: Limiter> Fallback<P, F> {
     }
 
     fn stand_in(&self, request: &Request) -> Request {
-        Request {
-            limits: request.limits.share(self.share.workers()),
-            ..request.clone()
-        }
+        Request { limits: request.limits.share(self.share.workers()), ..request.clone() }
     }
 }
 
 impl<P: Limiter, F: Limiter> Limiter for Fallback<P, F> {
     async fn admit(&self, request: &Request) -> Result<Decision, Unavailable> {
         match self.primary.admit(request).await {
-            Err(reason) if request.policy.on_failure == OnFailure::Local => Ok(degraded(
-                self.local.admit(&self.stand_in(request)).await?,
-                &reason,
-            )),
+            Err(reason) if request.policy.on_failure == OnFailure::Local => {
+                Ok(degraded(self.local.admit(&self.stand_in(request)).await?, &reason))
+            }
             answer => answer,
         }
     }
 
     async fn peek(&self, request: &Request) -> Result<Decision, Unavailable> {
         match self.primary.peek(request).await {
-            Err(reason) if request.policy.on_failure == OnFailure::Local => Ok(degraded(
-                self.local.peek(&self.stand_in(request)).await?,
-                &reason,
-            )),
+            Err(reason) if request.policy.on_failure == OnFailure::Local => {
+                Ok(degraded(self.local.peek(&self.stand_in(request)).await?, &reason))
+            }
             answer => answer,
         }
     }

@@ -49,10 +49,7 @@ pub struct Limits {
 
 impl Limits {
     /// What a caller may do where nothing else is configured: 60 a minute and 2 a second.
-    pub const DEFAULT: Self = Self {
-        minute: 60,
-        second: 2,
-    };
+    pub const DEFAULT: Self = Self { minute: 60, second: 2 };
 
     /// The limit of one window.
     pub const fn of(self, window: Window) -> u32 {
@@ -65,10 +62,7 @@ impl Limits {
     /// The part of these limits that one of `workers` workers may give away on its own: the
     /// limit divided by the workers, rounded down, and at least 1 where the limit is not 0.
     pub const fn share(self, workers: u32) -> Self {
-        Self {
-            minute: share_of(self.minute, workers),
-            second: share_of(self.second, workers),
-        }
+        Self { minute: share_of(self.minute, workers), second: share_of(self.second, workers) }
     }
 }
 
@@ -151,36 +145,11 @@ mod tests {
 
     #[test]
     fn a_share_is_rounded_down_but_never_to_nothing() {
-        let limits = Limits {
-            minute: 60,
-            second: 2,
-        };
+        let limits = Limits { minute: 60, second: 2 };
         assert_eq!(limits.share(1), limits);
         assert_eq!(limits.share(0), limits);
-        assert_eq!(
-            limits.share(7),
-            Limits {
-                minute: 8,
-                second: 1
-            }
-        );
-        assert_eq!(
-            limits.share(100),
-            Limits {
-                minute: 1,
-                second: 1
-            }
-        );
-        assert_eq!(
-            Limits {
-                minute: 0,
-                second: 0
-            }
-            .share(3),
-            Limits {
-                minute: 0,
-                second: 0
-            }
-        );
+        assert_eq!(limits.share(7), Limits { minute: 8, second: 1 });
+        assert_eq!(limits.share(100), Limits { minute: 1, second: 1 });
+        assert_eq!(Limits { minute: 0, second: 0 }.share(3), Limits { minute: 0, second: 0 });
     }
 }

@@ -28,9 +28,7 @@ impl WindowLog {
     fn read(&self, window: Window, now_us: u64, limit: u32, cost: Cost) -> Reading {
         let length_us = window.length_us();
         let leaves_in_us = |entry: &Entry| length_us - (now_us - entry.at_us.min(now_us));
-        let gone = self
-            .entries
-            .partition_point(|entry| !counts(length_us, entry.at_us, now_us));
+        let gone = self.entries.partition_point(|entry| !counts(length_us, entry.at_us, now_us));
         let units_gone: u32 = self.entries.range(..gone).map(|entry| entry.units).sum();
         let used = self.units - units_gone;
         let reset_us = self.entries.get(gone).map_or(0, leaves_in_us);
@@ -50,22 +48,12 @@ impl WindowLog {
                 })
                 .map_or(length_us, leaves_in_us)
         };
-        Reading {
-            limit,
-            used,
-            reset_us,
-            wait_us,
-        }
+        Reading { limit, used, reset_us, wait_us }
     }
 
     /// Stamps what lies in the future of `now_us` with `now_us`, for good.
     fn clamp(&mut self, now_us: u64) {
-        for entry in self
-            .entries
-            .iter_mut()
-            .rev()
-            .take_while(|entry| entry.at_us > now_us)
-        {
+        for entry in self.entries.iter_mut().rev().take_while(|entry| entry.at_us > now_us) {
             entry.at_us = now_us;
         }
     }
@@ -82,10 +70,7 @@ impl WindowLog {
         self.units += units;
         match self.entries.back_mut() {
             Some(newest) if newest.at_us == now_us => newest.units += units,
-            _ => self.entries.push_back(Entry {
-                at_us: now_us,
-                units,
-            }),
+            _ => self.entries.push_back(Entry { at_us: now_us, units }),
         }
     }
 }
@@ -124,19 +109,10 @@ impl WindowLogs {
     /// Whether and when [`admit`](Self::admit) would pass, with the numbers as they are before
     /// any charge. Changes nothing.
     pub fn peek(&self, now_us: u64, limits: Limits, cost: Cost) -> Verdict {
-        let minute = self
-            .minute
-            .read(Window::Minute, now_us, limits.minute, cost);
-        let second = self
-            .second
-            .read(Window::Second, now_us, limits.second, cost);
+        let minute = self.minute.read(Window::Minute, now_us, limits.minute, cost);
+        let second = self.second.read(Window::Second, now_us, limits.second, cost);
         let fits = |reading: &Reading| reading.used + cost.units() <= reading.limit;
-        Verdict {
-            allowed: fits(&minute) && fits(&second),
-            minute,
-            second,
-            at_us: now_us,
-        }
+        Verdict { allowed: fits(&minute) && fits(&second), minute, second, at_us: now_us }
     }
 
     /// Empties both logs.
@@ -147,26 +123,15 @@ impl WindowLogs {
     /// Whether nothing in the logs counts at `now_us`, so that they may be forgotten.
     pub fn is_idle(&self, now_us: u64) -> bool {
         let length_us = Window::Minute.length_us();
-        self.minute
-            .entries
-            .back()
-            .is_none_or(|newest| !counts(length_us, newest.at_us, now_us))
+        self.minute.entries.back().is_none_or(|newest| !counts(length_us, newest.at_us, now_us))
     }
 }
 
 /// A reading that fitted, with the charge added: an empty window's first unit leaves after one
 /// whole window.
 fn after_charge(before: Reading, window: Window, cost: Cost) -> Reading {
-    let reset_us = if before.used == 0 {
-        window.length_us()
-    } else {
-        before.reset_us
-    };
-    Reading {
-        used: before.used + cost.units(),
-        reset_us,
-        ..before
-    }
+    let reset_us = if before.used == 0 { window.length_us() } else { before.reset_us };
+    Reading { used: before.used + cost.units(), reset_us, ..before }
 }
 
 #[cfg(test)]

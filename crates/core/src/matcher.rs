@@ -77,9 +77,7 @@ impl Policies {
         }
         let mut names = HashSet::new();
         if let Some(again) = policies.iter().find(|policy| !names.insert(&policy.name)) {
-            return Err(PolicyError::DuplicateName {
-                name: again.name.clone(),
-            });
+            return Err(PolicyError::DuplicateName { name: again.name.clone() });
         }
         let mut built = Self {
             policies: Vec::with_capacity(policies.len()),
@@ -115,9 +113,7 @@ impl Policies {
 
     /// The policy of a name.
     pub fn by_name(&self, name: &str) -> Option<&Arc<Policy>> {
-        self.policies
-            .iter()
-            .find(|policy| policy.name.as_str() == name)
+        self.policies.iter().find(|policy| policy.name.as_str() == name)
     }
 
     /// The policy that matches every request that no other does.
@@ -126,10 +122,7 @@ impl Policies {
     }
 
     fn routes_of(&self, host: &Host<'_>) -> Option<&Routes> {
-        let place = self
-            .hosts
-            .binary_search_by(|(key, _)| key.compare(host))
-            .ok()?;
+        let place = self.hosts.binary_search_by(|(key, _)| key.compare(host)).ok()?;
         Some(&self.hosts[place].1)
     }
 
@@ -168,10 +161,7 @@ impl Policies {
 impl Default for Policies {
     fn default() -> Self {
         Self {
-            policies: vec![Arc::new(Policy::new(
-                PolicyName::default(),
-                Limits::DEFAULT,
-            ))],
+            policies: vec![Arc::new(Policy::new(PolicyName::default(), Limits::DEFAULT))],
             default: 0,
             hosts: Vec::new(),
             any_host: Routes::default(),
@@ -219,18 +209,14 @@ fn refuse_method_in_wrong_case(policy: &Policy) -> Result<(), PolicyError> {
 /// The requests that a tie is about, in words.
 fn describe(policy: &Policy, method: Option<Method>) -> String {
     let method = method.map_or("any method".to_owned(), |method| method.to_string());
-    let path = policy
-        .path
-        .as_ref()
-        .map_or("any path", |path| path.as_str());
+    let path = policy.path.as_ref().map_or("any path", |path| path.as_str());
     let host = policy.host.as_deref().unwrap_or("any host");
     format!("{method}, {path}, {host}")
 }
 
 /// RFC 9110, section 9.3, and RFC 5789.
-const STANDARD_METHODS: [&str; 9] = [
-    "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH",
-];
+const STANDARD_METHODS: [&str; 9] =
+    ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
 
 #[cfg(test)]
 mod tests;

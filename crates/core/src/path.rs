@@ -142,9 +142,7 @@ fn escape_at(bytes: &[u8], at: usize) -> Option<u8> {
 }
 
 fn digit(byte: u8) -> Option<u8> {
-    char::from(byte)
-        .to_digit(16)
-        .and_then(|digit| u8::try_from(digit).ok())
+    char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
 
 /// Whether the escape of `character` at `at` is decoded.
@@ -168,10 +166,7 @@ fn is_unreserved(byte: u8) -> bool {
 /// What a segment may hold unescaped: RFC 3986, section 3.3, `pchar`.
 fn is_path_character(byte: u8) -> bool {
     is_unreserved(byte)
-        || matches!(
-            byte,
-            b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b','
-        )
+        || matches!(byte, b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',')
         || matches!(byte, b';' | b'=' | b':' | b'@')
 }
 

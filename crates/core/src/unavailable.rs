@@ -73,16 +73,8 @@ mod tests {
         assert!(Unavailable::ConnectionLost.may_have_charged());
         assert!(Unavailable::Reply("x".into()).may_have_charged());
         assert!(!Unavailable::Overloaded.may_have_charged());
-        assert!(
-            !Unavailable::Unreachable {
-                reason: String::new()
-            }
-            .may_have_charged()
-        );
-        let refused = Unavailable::Refused {
-            code: "OOM".into(),
-            detail: String::new(),
-        };
+        assert!(!Unavailable::Unreachable { reason: String::new() }.may_have_charged());
+        let refused = Unavailable::Refused { code: "OOM".into(), detail: String::new() };
         assert!(!refused.may_have_charged());
     }
 }

@@ -17,16 +17,10 @@ pub struct SystemClock {
 }
 
 impl Default for SystemClock {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the in-process limiter has no other clock"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "the in-process limiter has no other clock")]
     fn default() -> Self {
         let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        Self {
-            started_at_us: us(since_1970.unwrap_or_default()),
-            started: Instant::now(),
-        }
+        Self { started_at_us: us(since_1970.unwrap_or_default()), started: Instant::now() }
     }
 }
 

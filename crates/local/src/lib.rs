@@ -70,11 +70,7 @@ impl<C: Clock> LocalLimiter<C> {
     pub fn with_clock(max_identities: usize, clock: C) -> Self {
         let room = max_identities.max(1).div_ceil(SHARDS);
         let shards = (0..SHARDS).map(|_| Mutex::new(Shard::new(room))).collect();
-        Self {
-            shards,
-            hasher: RandomState::new(),
-            clock,
-        }
+        Self { shards, hasher: RandomState::new(), clock }
     }
 
     /// How many pairs of windows are held, idle ones included.

@@ -16,10 +16,7 @@ pub(crate) struct Key {
 
 impl Key {
     pub(crate) fn new(identity: &Identity, policy: &PolicyName) -> Self {
-        Self {
-            identity: identity.clone(),
-            policy: policy.clone(),
-        }
+        Self { identity: identity.clone(), policy: policy.clone() }
     }
 }
 
@@ -36,12 +33,7 @@ pub(crate) struct Shard {
 
 impl Shard {
     pub(crate) fn new(room: usize) -> Self {
-        Self {
-            logs: HashMap::new(),
-            room,
-            sweep_at: SWEEP_FLOOR.min(room),
-            full_until_us: 0,
-        }
+        Self { logs: HashMap::new(), room, sweep_at: SWEEP_FLOOR.min(room), full_until_us: 0 }
     }
 
     pub(crate) fn len(&self) -> usize {

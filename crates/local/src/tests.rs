@@ -31,20 +31,14 @@ fn request(user: &str) -> Request {
 fn by_hand(max_identities: usize) -> (LocalLimiter<Arc<Hand>>, Arc<Hand>) {
     let hand = Arc::new(Hand::default());
     hand.set(1_800_000_000_000_000);
-    (
-        LocalLimiter::with_clock(max_identities, Arc::clone(&hand)),
-        hand,
-    )
+    (LocalLimiter::with_clock(max_identities, Arc::clone(&hand)), hand)
 }
 
 #[tokio::test]
 async fn the_third_request_within_a_second_is_denied_and_another_key_is_not() {
     let (limiter, _) = by_hand(100);
     for expected in [true, true, false] {
-        assert_eq!(
-            limiter.admit(&request("a")).await.unwrap().allowed,
-            expected
-        );
+        assert_eq!(limiter.admit(&request("a")).await.unwrap().allowed, expected);
     }
     assert!(limiter.admit(&request("b")).await.unwrap().allowed);
 }
@@ -84,16 +78,10 @@ async fn memory_is_bounded_and_an_active_key_is_never_forgotten() {
     }
     assert!(limiter.len() <= 640, "{} held", limiter.len());
     assert!(refused >= 5_000 - 640);
-    assert!(
-        !limiter.admit(&first).await.unwrap().allowed,
-        "the first key was forgotten"
-    );
+    assert!(!limiter.admit(&first).await.unwrap().allowed, "the first key was forgotten");
 
     hand.set(hand.now_us() + 60_000_000);
-    assert!(
-        limiter.admit(&request("late")).await.unwrap().allowed,
-        "idle keys make room"
-    );
+    assert!(limiter.admit(&request("late")).await.unwrap().allowed, "idle keys make room");
 }
 
 #[tokio::test]
@@ -103,21 +91,14 @@ async fn idle_keys_are_dropped_while_new_ones_come() {
         hand.set(1_800_000_000_000_000 + n * 60_000);
         limiter.admit(&request(&format!("user-{n}"))).await.unwrap();
     }
-    assert!(
-        limiter.len() < 20_000,
-        "1,000 keys are active, {} held",
-        limiter.len()
-    );
+    assert!(limiter.len() < 20_000, "1,000 keys are active, {} held", limiter.len());
 }
 
 #[test]
 fn many_threads_never_admit_more_than_the_limit() {
     let limiter = LocalLimiter::default();
     let wide = Arc::new(Policy {
-        limits: Limits {
-            minute: 1_000,
-            second: 1_000,
-        },
+        limits: Limits { minute: 1_000, second: 1_000 },
         ..Policy::clone(&policy())
     });
     let request = Request::new(Identity::user("hot").unwrap(), wide, Cost::ONE);
@@ -133,11 +114,7 @@ fn many_threads_never_admit_more_than_the_limit() {
             });
         }
     });
-    assert_eq!(
-        admitted.into_inner(),
-        1_000,
-        "8,000 asked within the minute"
-    );
+    assert_eq!(admitted.into_inner(), 1_000, "8,000 asked within the minute");
 }
 
 #[test]

@@ -80,11 +80,7 @@ struct Inner {
 impl KeyDirectory {
     pub(crate) fn start(control: Control) -> Self {
         let known = Cache::new(REMEMBERED);
-        let inner = Arc::new(Inner {
-            control,
-            known,
-            epoch: AtomicU64::new(0),
-        });
+        let inner = Arc::new(Inner { control, known, epoch: AtomicU64::new(0) });
         let watched = Arc::downgrade(&inner);
         tokio::spawn(async move {
             let mut seen = None;
@@ -112,13 +108,7 @@ impl KeyDirectory {
         }
         match self.inner.look_up(digest).await {
             Ok(user) => {
-                self.inner.known.insert(
-                    digest,
-                    Known {
-                        user: user.clone(),
-                        epoch,
-                    },
-                );
+                self.inner.known.insert(digest, Known { user: user.clone(), epoch });
                 Ok(user)
             }
             Err(reason) => known.map(|known| known.user).ok_or(reason),
@@ -133,12 +123,7 @@ impl KeyDirectory {
     pub async fn add(&self, digest: Digest, user: &str, label: &str) -> Result<(), Unavailable> {
         let key = self.inner.control.keyspace.api_key(&digest.to_string());
         let mut command = redis::cmd("HSET");
-        command
-            .arg(key)
-            .arg("user")
-            .arg(user)
-            .arg("label")
-            .arg(label);
+        command.arg(key).arg("user").arg(user).arg("label").arg(label);
         self.inner.control.query::<()>(&command).await?;
         self.changed().await
     }
@@ -157,10 +142,7 @@ impl KeyDirectory {
 
     async fn changed(&self) -> Result<(), Unavailable> {
         let revision = self.inner.control.keyspace.api_keys_revision();
-        self.inner
-            .control
-            .query::<()>(redis::cmd("INCR").arg(revision))
-            .await?;
+        self.inner.control.query::<()>(redis::cmd("INCR").arg(revision)).await?;
         self.inner.epoch.fetch_add(1, Ordering::AcqRel);
         Ok(())
     }
@@ -169,10 +151,8 @@ impl KeyDirectory {
 impl Inner {
     async fn look_up(&self, digest: Digest) -> Result<Option<Arc<str>>, Unavailable> {
         let key = self.control.keyspace.api_key(&digest.to_string());
-        let user: Option<String> = self
-            .control
-            .query(redis::cmd("HGET").arg(key).arg("user"))
-            .await?;
+        let user: Option<String> =
+            self.control.query(redis::cmd("HGET").arg(key).arg("user")).await?;
         Ok(user.filter(|user| !user.is_empty()).map(Arc::from))
     }
 
@@ -192,9 +172,7 @@ impl Inner {
 
 impl fmt::Debug for KeyDirectory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KeyDirectory")
-            .field("remembered", &self.inner.known.len())
-            .finish()
+        f.debug_struct("KeyDirectory").field("remembered", &self.inner.known.len()).finish()
     }
 }
 
@@ -208,17 +186,8 @@ mod tests {
         let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(Digest::of(b"abc").to_string(), abc);
         assert_eq!(Digest::from_hex(abc), Some(Digest::of(b"abc")));
-        assert_eq!(
-            Digest::from_hex(&abc.to_uppercase()),
-            Some(Digest::of(b"abc"))
-        );
-        for bad in [
-            "",
-            "ba78",
-            &abc[1..],
-            &format!("{}g", &abc[1..]),
-            &"é".repeat(32),
-        ] {
+        assert_eq!(Digest::from_hex(&abc.to_uppercase()), Some(Digest::of(b"abc")));
+        for bad in ["", "ba78", &abc[1..], &format!("{}g", &abc[1..]), &"é".repeat(32)] {
             assert_eq!(Digest::from_hex(bad), None, "{bad}");
         }
     }

@@ -61,10 +61,7 @@ pub(crate) fn of_call(error: &RedisError) -> Unavailable {
 /// anything else, after which a part of it may have run.
 pub(crate) fn refusal(code: &str, detail: &str) -> Unavailable {
     if NOTHING_RAN.contains(&code) {
-        Unavailable::Refused {
-            code: code.to_owned(),
-            detail: detail.to_owned(),
-        }
+        Unavailable::Refused { code: code.to_owned(), detail: detail.to_owned() }
     } else {
         Unavailable::Reply(format!("{code} {detail}"))
     }

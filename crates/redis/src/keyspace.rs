@@ -22,19 +22,12 @@ pub struct Keyspace {
 impl Keyspace {
     /// Key names that begin with `prefix` and a colon.
     pub fn new(prefix: &str) -> Self {
-        Self {
-            prefix: prefix.into(),
-        }
+        Self { prefix: prefix.into() }
     }
 
     /// The log of one window: `PREFIX:{IDENTITY}:POLICY:minute` or `...:second`.
     pub fn window(&self, identity: &Identity, policy: &PolicyName, window: Window) -> String {
-        format!(
-            "{}:{{{}}}:{policy}:{}",
-            self.prefix,
-            encode(identity),
-            window.as_str()
-        )
+        format!("{}:{{{}}}:{policy}:{}", self.prefix, encode(identity), window.as_str())
     }
 
     /// Both logs of an identity under a policy, minute first.
@@ -77,11 +70,7 @@ fn push_hex(text: &mut String, before: &str, bytes: &[u8], upper: bool) {
     text.push_str(before);
     for byte in bytes {
         // Writing to a String does not fail.
-        let _ = if upper {
-            write!(text, "{byte:02X}")
-        } else {
-            write!(text, "{byte:02x}")
-        };
+        let _ = if upper { write!(text, "{byte:02X}") } else { write!(text, "{byte:02x}") };
     }
 }
 
@@ -101,10 +90,7 @@ mod tests {
         let user = Identity::user("42").unwrap();
         assert_eq!(minute_key(&user), "transom:1:{user:42}:default:minute");
         let address = "ip:2001:db8::1".parse().unwrap();
-        assert_eq!(
-            minute_key(&address),
-            "transom:1:{ip:2001:db8::}:default:minute"
-        );
+        assert_eq!(minute_key(&address), "transom:1:{ip:2001:db8::}:default:minute");
     }
 
     #[test]
@@ -120,10 +106,7 @@ mod tests {
     #[test]
     fn braces_blanks_and_other_letters_are_encoded() {
         let odd = Identity::user("}a{ b\r\nü/").unwrap();
-        assert_eq!(
-            minute_key(&odd),
-            "transom:1:{user:%7Da%7B%20b%0D%0A%C3%BC%2F}:default:minute"
-        );
+        assert_eq!(minute_key(&odd), "transom:1:{user:%7Da%7B%20b%0D%0A%C3%BC%2F}:default:minute");
     }
 
     #[test]
@@ -132,10 +115,7 @@ mod tests {
         let (a, b) = (minute_key(&long('a')), minute_key(&long('b')));
         assert_ne!(a, b);
         assert_eq!(a.len(), b.len());
-        assert!(
-            a.starts_with(&format!("transom:1:{{user:{}-", "x".repeat(123))),
-            "{a}"
-        );
+        assert!(a.starts_with(&format!("transom:1:{{user:{}-", "x".repeat(123))), "{a}");
         let exact = Identity::user(&"x".repeat(123)).unwrap();
         assert!(minute_key(&exact).ends_with(&format!("{}}}:default:minute", "x".repeat(123))));
     }

@@ -83,12 +83,7 @@ impl Lanes {
         if self.health.connected.load(Ordering::Relaxed) > 0 {
             return Ok(());
         }
-        let reason = self
-            .health
-            .reason
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let reason = self.health.reason.lock().unwrap_or_else(PoisonError::into_inner).clone();
         Err(Unavailable::Unreachable { reason })
     }
 
@@ -97,9 +92,7 @@ impl Lanes {
     pub(crate) fn submit(&self, item: Item) -> Result<oneshot::Receiver<Answer>, Unavailable> {
         self.state()?;
         let (answer, receiver) = oneshot::channel();
-        self.jobs
-            .try_send(Job { item, answer })
-            .map_err(|_| Unavailable::Overloaded)?;
+        self.jobs.try_send(Job { item, answer }).map_err(|_| Unavailable::Overloaded)?;
         Ok(receiver)
     }
 }
@@ -140,11 +133,7 @@ impl Lane {
             let percent = fastrand::u32(50..150);
             tokio::time::sleep(pause * percent / 100).await;
             pause = longest.min(pause * 2);
-            if self
-                .waiting
-                .try_lock()
-                .is_ok_and(|waiting| waiting.is_closed())
-            {
+            if self.waiting.try_lock().is_ok_and(|waiting| waiting.is_closed()) {
                 return None;
             }
         }
@@ -152,11 +141,7 @@ impl Lane {
 
     fn failed(&self, error: &PoolError) {
         let said = error.to_string();
-        let mut reason = self
-            .health
-            .reason
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut reason = self.health.reason.lock().unwrap_or_else(PoisonError::into_inner);
         if *reason != said {
             tracing::warn!(reason = said, "cannot connect to redis");
             *reason = said;
@@ -214,9 +199,8 @@ impl Lane {
             Err(error) => Err(error::of_call(&error)),
         };
         let answers = decoded.unwrap_or_else(|reason| vec![Err(reason); items.len()]);
-        let spoilt = answers
-            .iter()
-            .any(|answer| answer.as_ref().is_err_and(error::spoils_connection));
+        let spoilt =
+            answers.iter().any(|answer| answer.as_ref().is_err_and(error::spoils_connection));
         for (caller, answer) in callers.into_iter().zip(answers) {
             // A caller whose deadline has passed is no longer there.
             let _ = caller.send(answer);

@@ -19,5 +19,6 @@ pub use api_keys::{Digest, KeyDirectory};
 pub use error::OpenError;
 pub use keyspace::Keyspace;
 pub use limiter::RedisLimiter;
+pub use reply::{Answer, decode};
 pub use script::Script;
 pub use settings::{DEFAULT_PREFIX, Settings, Tls};

@@ -50,15 +50,7 @@ impl RedisLimiter {
         let pool = settings.pool()?;
         let lanes = Lanes::start(&pool, &admit, settings.lanes);
         let keyspace = Keyspace::new(&settings.prefix);
-        Ok(Self {
-            lanes,
-            control: Control {
-                pool,
-                keyspace,
-                deadline: settings.deadline,
-            },
-            peek,
-        })
+        Ok(Self { lanes, control: Control { pool, keyspace, deadline: settings.deadline }, peek })
     }
 
     /// Waits until a first attempt to connect has ended.
@@ -89,9 +81,7 @@ impl RedisLimiter {
 impl Limiter for RedisLimiter {
     async fn admit(&self, request: &Request) -> Result<Decision, Unavailable> {
         let deadline = Instant::now() + self.control.deadline;
-        let answer = self
-            .lanes
-            .submit(Item::new(&self.control.keyspace, request))?;
+        let answer = self.lanes.submit(Item::new(&self.control.keyspace, request))?;
         match timeout_at(deadline, answer).await {
             Ok(Ok(answer)) => answer.map(|verdict| decision(&verdict)),
             Ok(Err(_lane_has_ended)) => Err(Unavailable::ConnectionLost),
@@ -101,10 +91,8 @@ impl Limiter for RedisLimiter {
 
     async fn peek(&self, request: &Request) -> Result<Decision, Unavailable> {
         let items = [Item::new(&self.control.keyspace, request)];
-        let reply = self
-            .control
-            .run(async |connection| self.peek.call(connection, &items).await)
-            .await?;
+        let reply =
+            self.control.run(async |connection| self.peek.call(connection, &items).await).await?;
         let verdict = reply::decode(&reply, items.len())?.pop();
         verdict
             .unwrap_or_else(|| Err(Unavailable::Reply("no answer".into())))
@@ -135,8 +123,7 @@ impl Control {
         &self,
         command: &redis::Cmd,
     ) -> Result<T, Unavailable> {
-        self.run(async |connection| command.query_async(connection).await)
-            .await
+        self.run(async |connection| command.query_async(connection).await).await
     }
 
     /// Runs a call on a connection of its own, within the deadline.
@@ -145,16 +132,12 @@ impl Control {
         call: impl AsyncFnOnce(&mut deadpool_redis::Connection) -> Result<T, RedisError>,
     ) -> Result<T, Unavailable> {
         within(self.deadline, async {
-            let mut connection =
-                self.pool
-                    .get()
-                    .await
-                    .map_err(|error| Unavailable::Unreachable {
-                        reason: error.to_string(),
-                    })?;
-            call(&mut connection)
+            let mut connection = self
+                .pool
+                .get()
                 .await
-                .map_err(|error| error::of_call(&error))
+                .map_err(|error| Unavailable::Unreachable { reason: error.to_string() })?;
+            call(&mut connection).await.map_err(|error| error::of_call(&error))
         })
         .await
     }
@@ -164,7 +147,5 @@ async fn within<T>(
     deadline: Duration,
     call: impl Future<Output = Result<T, Unavailable>>,
 ) -> Result<T, Unavailable> {
-    tokio::time::timeout(deadline, call)
-        .await
-        .unwrap_or(Err(Unavailable::Deadline))
+    tokio::time::timeout(deadline, call).await.unwrap_or(Err(Unavailable::Deadline))
 }

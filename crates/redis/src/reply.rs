@@ -11,14 +11,14 @@ use crate::error;
 const FIELDS: usize = 9;
 
 /// What one request got.
-pub(crate) type Answer = Result<Verdict, Unavailable>;
+pub type Answer = Result<Verdict, Unavailable>;
 
 /// Reads the answers to `expected` requests.
 ///
 /// # Errors
 ///
 /// [`Unavailable::Reply`] where the reply as a whole is not of this form.
-pub(crate) fn decode(reply: &Value, expected: usize) -> Result<Vec<Answer>, Unavailable> {
+pub fn decode(reply: &Value, expected: usize) -> Result<Vec<Answer>, Unavailable> {
     let Value::Array(values) = reply else {
         return Err(unexpected("not an array"));
     };
@@ -26,10 +26,7 @@ pub(crate) fn decode(reply: &Value, expected: usize) -> Result<Vec<Answer>, Unav
         return Err(unexpected("no time"));
     };
     if items.len() != expected {
-        return Err(unexpected(&format!(
-            "{} answers to {expected} requests",
-            items.len()
-        )));
+        return Err(unexpected(&format!("{} answers to {expected} requests", items.len())));
     }
     let at_us = count(*at_us)?;
     Ok(items.iter().map(|item| answer(item, at_us)).collect())
@@ -69,12 +66,7 @@ fn verdict(fields: &[Value], at_us: u64) -> Answer {
 
 fn reading([limit, used, reset_us, wait_us]: [u64; 4]) -> Result<Reading, Unavailable> {
     let units = |value| u32::try_from(value).map_err(|_| unexpected("more units than there are"));
-    Ok(Reading {
-        limit: units(limit)?,
-        used: units(used)?,
-        reset_us,
-        wait_us,
-    })
+    Ok(Reading { limit: units(limit)?, used: units(used)?, reset_us, wait_us })
 }
 
 fn count(value: i64) -> Result<u64, Unavailable> {
@@ -96,11 +88,7 @@ mod tests {
     }
 
     fn reply(items: Vec<Value>) -> Value {
-        Value::Array(
-            std::iter::once(Value::Int(1_800_000_000_000_000))
-                .chain(items)
-                .collect(),
-        )
+        Value::Array(std::iter::once(Value::Int(1_800_000_000_000_000)).chain(items).collect())
     }
 
     #[test]
@@ -110,22 +98,9 @@ mod tests {
         assert!(verdict.allowed);
         assert_eq!(
             verdict.minute,
-            Reading {
-                limit: 60,
-                used: 3,
-                reset_us: 59_000_000,
-                wait_us: 0
-            }
+            Reading { limit: 60, used: 3, reset_us: 59_000_000, wait_us: 0 }
         );
-        assert_eq!(
-            verdict.second,
-            Reading {
-                limit: 2,
-                used: 1,
-                reset_us: 900_000,
-                wait_us: 0
-            }
-        );
+        assert_eq!(verdict.second, Reading { limit: 2, used: 1, reset_us: 900_000, wait_us: 0 });
         assert_eq!(verdict.at_us, 1_800_000_000_000_000);
     }
 

@@ -19,27 +19,18 @@ pub struct Script {
 impl Script {
     /// Admits: `lua/admit.lua`.
     pub fn admit() -> Self {
-        Self::from_source(include_str!(concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/../../lua/admit.lua"
-        )))
+        Self::from_source(include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../lua/admit.lua")))
     }
 
     /// Only asks: `lua/peek.lua`.
     pub fn peek() -> Self {
-        Self::from_source(include_str!(concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/../../lua/peek.lua"
-        )))
+        Self::from_source(include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../lua/peek.lua")))
     }
 
     /// Another body with the same keys, arguments and reply: for tests, which replace the
     /// clock or break a rule on purpose.
     pub fn from_source(source: &str) -> Self {
-        Self {
-            source: source.into(),
-            sha1: redis::Script::new(source).get_hash().into(),
-        }
+        Self { source: source.into(), sha1: redis::Script::new(source).get_hash().into() }
     }
 
     /// The text of the script.
@@ -54,31 +45,33 @@ impl Script {
         connection: &mut (impl ConnectionLike + Send),
         items: &[Item],
     ) -> Result<Value, RedisError> {
-        match self
-            .command("EVALSHA", &self.sha1, items)
-            .query_async(connection)
-            .await
-        {
+        match command("EVALSHA", &self.sha1, items).query_async(connection).await {
             Err(error) if error.code() == Some("NOSCRIPT") => {
-                self.command("EVAL", &self.source, items)
-                    .query_async(connection)
-                    .await
+                command("EVAL", &self.source, items).query_async(connection).await
             }
             answer => answer,
         }
     }
 
-    fn command(&self, name: &str, script: &str, items: &[Item]) -> Cmd {
-        let mut command = redis::cmd(name);
-        command.arg(script).arg(items.len() * Item::KEYS);
-        for item in items {
-            command.arg(&item.keys);
-        }
-        for item in items {
-            command.arg(&item.args);
-        }
-        command
+    /// One call of the script by its digest, as a command: for tests and benchmarks, which load
+    /// the script themselves and send many calls in one pipeline. [`decode`](crate::decode) reads
+    /// the reply.
+    pub fn evalsha(&self, keyspace: &Keyspace, requests: &[Request]) -> Cmd {
+        let items: Vec<_> = requests.iter().map(|request| Item::new(keyspace, request)).collect();
+        command("EVALSHA", &self.sha1, &items)
     }
+}
+
+fn command(name: &str, script: &str, items: &[Item]) -> Cmd {
+    let mut command = redis::cmd(name);
+    command.arg(script).arg(items.len() * Item::KEYS);
+    for item in items {
+        command.arg(&item.keys);
+    }
+    for item in items {
+        command.arg(&item.args);
+    }
+    command
 }
 
 impl fmt::Debug for Script {
@@ -103,11 +96,7 @@ impl Item {
     pub(crate) fn new(keyspace: &Keyspace, request: &Request) -> Self {
         Self {
             keys: keyspace.windows(&request.identity, &request.policy.name),
-            args: [
-                request.limits.minute,
-                request.limits.second,
-                request.cost.units(),
-            ],
+            args: [request.limits.minute, request.limits.second, request.cost.units()],
         }
     }
 }

@@ -86,11 +86,7 @@ impl Settings {
         }
         let address = |error: redis::RedisError| OpenError::Address(error.to_string());
         let info = self.url.as_str().into_connection_info().map_err(address)?;
-        let info = if self.url.starts_with("rediss:") {
-            self.with_tls(info)?
-        } else {
-            info
-        };
+        let info = if self.url.starts_with("rediss:") { self.with_tls(info)? } else { info };
         // Nagle would hold a pipelined call back until the last one is acknowledged. The user
         // timeout and the keepalive find a peer that has vanished without a word.
         Ok(info.set_tcp_settings(
@@ -108,16 +104,14 @@ impl Settings {
     fn with_tls(&self, info: ConnectionInfo) -> Result<ConnectionInfo, OpenError> {
         // Only the first call in a process counts; a provider that is there already will do.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let certificates =
-            TlsCertificates {
-                client_tls: self.tls.client.clone().map(|(client_cert, client_key)| {
-                    ClientTlsConfig {
-                        client_cert,
-                        client_key,
-                    }
-                }),
-                root_cert: self.tls.ca.clone(),
-            };
+        let certificates = TlsCertificates {
+            client_tls: self
+                .tls
+                .client
+                .clone()
+                .map(|(client_cert, client_key)| ClientTlsConfig { client_cert, client_key }),
+            root_cert: self.tls.ca.clone(),
+        };
         let client = Client::build_with_tls(info, certificates)
             .map_err(|error| OpenError::Tls(error.to_string()))?;
         Ok(client.get_connection_info().clone())
@@ -160,16 +154,8 @@ mod tests {
 
     #[test]
     fn a_bad_address_is_refused_and_its_password_not_shown() {
-        for url in [
-            "http://user:s3cret@localhost",
-            "redis://user:s3cret@[::1",
-            "",
-            "localhost",
-        ] {
-            let error = Settings::new(url)
-                .pool()
-                .err()
-                .map(|error| error.to_string());
+        for url in ["http://user:s3cret@localhost", "redis://user:s3cret@[::1", "", "localhost"] {
+            let error = Settings::new(url).pool().err().map(|error| error.to_string());
             let said = error.unwrap_or_else(|| panic!("{url:?} was taken"));
             assert!(!said.contains("s3cret"), "{said}");
         }

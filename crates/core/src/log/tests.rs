@@ -34,10 +34,7 @@ fn a_denied_request_is_recorded_in_neither_window() {
 fn a_cost_above_the_limit_waits_a_whole_window() {
     let mut logs = WindowLogs::default();
     let verdict = logs.admit(T0, limits(60, 2), cost(3));
-    assert_eq!(
-        (verdict.allowed, verdict.second.wait_us),
-        (false, 1_000_000)
-    );
+    assert_eq!((verdict.allowed, verdict.second.wait_us), (false, 1_000_000));
 }
 
 #[test]
@@ -45,10 +42,7 @@ fn a_step_back_of_the_clock_locks_a_key_for_one_window_at_most() {
     let mut logs = WindowLogs::default();
     let hour_us = 3_600_000_000;
     logs.admit(T0 + hour_us, limits(1, 1), Cost::ONE);
-    assert_eq!(
-        logs.admit(T0, limits(1, 1), Cost::ONE).retry_after_us(),
-        Some(60_000_000)
-    );
+    assert_eq!(logs.admit(T0, limits(1, 1), Cost::ONE).retry_after_us(), Some(60_000_000));
     assert!(logs.admit(T0 + 60_000_000, limits(1, 1), Cost::ONE).allowed);
 }
 

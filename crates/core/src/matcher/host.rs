@@ -26,9 +26,7 @@ impl<'a> Host<'a> {
     pub(super) fn parse(host: &'a str) -> Self {
         let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
         if let Some(bracketed) = host.strip_prefix('[') {
-            let inner = bracketed
-                .split_once(']')
-                .map_or(bracketed, |(inner, _)| inner);
+            let inner = bracketed.split_once(']').map_or(bracketed, |(inner, _)| inner);
             return inner.parse().map_or(Self::Name(inner), Self::Ipv6);
         }
         if let Ok(address) = host.parse() {
@@ -42,9 +40,7 @@ impl<'a> Host<'a> {
 impl HostKey {
     /// Reads the host of a policy, or says why no request can have it.
     pub(super) fn parse(host: &str) -> Result<Self, &'static str> {
-        let address = host
-            .strip_prefix('[')
-            .and_then(|rest| rest.strip_suffix(']'));
+        let address = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
         if let Ok(address) = address.unwrap_or(host).parse() {
             return Ok(Self::Ipv6(address));
         }
@@ -57,10 +53,7 @@ impl HostKey {
             Err("a host is matched as a whole, without wildcards")
         } else if name.contains(':') {
             Err("it is no IPv6 address, and a port takes no part in matching")
-        } else if name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
-        {
+        } else if name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) {
             Ok(Self::Name(name.to_ascii_lowercase()))
         } else {
             Err("a name is made of letters, digits, -, _ and .")
@@ -70,9 +63,9 @@ impl HostKey {
     /// The order of this host and that of a request, which agrees with [`Ord`].
     pub(super) fn compare(&self, host: &Host<'_>) -> Ordering {
         match (self, host) {
-            (Self::Name(own), Host::Name(asked)) => own
-                .bytes()
-                .cmp(asked.bytes().map(|byte| byte.to_ascii_lowercase())),
+            (Self::Name(own), Host::Name(asked)) => {
+                own.bytes().cmp(asked.bytes().map(|byte| byte.to_ascii_lowercase()))
+            }
             (Self::Ipv6(own), Host::Ipv6(asked)) => own.cmp(asked),
             (Self::Name(_), Host::Ipv6(_)) => Ordering::Less,
             (Self::Ipv6(_), Host::Name(_)) => Ordering::Greater,

@@ -54,9 +54,7 @@ impl Routes {
     /// The most specific policy for a method and a path in normal form.
     pub(super) fn find(&self, method: &Method, path: &str) -> Option<Place> {
         let segments = path.strip_prefix('/').unwrap_or(path);
-        self.tree
-            .find(method, segments)
-            .or_else(|| self.any_path.find(method))
+        self.tree.find(method, segments).or_else(|| self.any_path.find(method))
     }
 }
 
@@ -88,10 +86,7 @@ impl Node {
             return self.end.find(method);
         }
         let (first, rest) = segments.split_once('/').unwrap_or((segments, ""));
-        let literal = self
-            .place_of(first)
-            .ok()
-            .map(|place| &self.literals[place].1);
+        let literal = self.place_of(first).ok().map(|place| &self.literals[place].1);
         literal
             .and_then(|node| node.find(method, rest))
             .or_else(|| self.parameter.as_ref()?.find(method, rest))
@@ -99,8 +94,7 @@ impl Node {
     }
 
     fn place_of(&self, literal: &str) -> Result<usize, usize> {
-        self.literals
-            .binary_search_by(|(text, _)| text.as_str().cmp(literal))
+        self.literals.binary_search_by(|(text, _)| text.as_str().cmp(literal))
     }
 }
 
@@ -118,10 +112,7 @@ impl Takers {
                 // The policy lists it twice.
                 Some(&(_, with)) if with == place => {}
                 Some(&(_, with)) => {
-                    return Err(Conflict {
-                        with,
-                        method: Some(method.clone()),
-                    });
+                    return Err(Conflict { with, method: Some(method.clone()) });
                 }
             }
         }

@@ -8,23 +8,11 @@ use crate::policy::PathPattern;
 
 /// A policy from a line such as `GET,HEAD example.com /v1/{id}`, with `*` for any.
 fn policy(name: &str, line: &str) -> Policy {
-    let [methods, host, path] = line
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .try_into()
-        .expect("three words");
-    let mut policy = Policy::new(
-        PolicyName::new(name).unwrap(),
-        Limits {
-            minute: 1,
-            second: 1,
-        },
-    );
+    let [methods, host, path] =
+        line.split_whitespace().collect::<Vec<_>>().try_into().expect("three words");
+    let mut policy = Policy::new(PolicyName::new(name).unwrap(), Limits { minute: 1, second: 1 });
     if methods != "*" {
-        policy.methods = methods
-            .split(',')
-            .map(|method| method.parse().unwrap())
-            .collect();
+        policy.methods = methods.split(',').map(|method| method.parse().unwrap()).collect();
     }
     policy.host = (host != "*").then(|| host.to_owned());
     policy.path = (path != "*").then(|| PathPattern::parse(path).unwrap());
@@ -34,25 +22,15 @@ fn policy(name: &str, line: &str) -> Policy {
 /// Policies named by their own lines' numbers: `p0`, `p1` and so on.
 fn policies(lines: &[&str]) -> Result<Policies, PolicyError> {
     let numbered = lines.iter().enumerate();
-    Policies::new(
-        numbered
-            .map(|(number, line)| policy(&format!("p{number}"), line))
-            .collect(),
-    )
+    Policies::new(numbered.map(|(number, line)| policy(&format!("p{number}"), line)).collect())
 }
 
 /// The name of the policy for a request such as `GET example.com /v1/42?page=2`.
 fn found<'a>(policies: &'a Policies, request: &str) -> &'a str {
-    let [method, host, path] = request
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .try_into()
-        .expect("three words");
+    let [method, host, path] =
+        request.split_whitespace().collect::<Vec<_>>().try_into().expect("three words");
     let method = Method::from_bytes(method.as_bytes()).unwrap();
-    policies
-        .find(&method, (host != "*").then_some(host), path)
-        .name
-        .as_str()
+    policies.find(&method, (host != "*").then_some(host), path).name.as_str()
 }
 
 fn check(lines: &[&str], answers: &[(&str, &str)]) {
@@ -65,12 +43,7 @@ fn check(lines: &[&str], answers: &[(&str, &str)]) {
 #[test]
 fn a_literal_goes_before_a_parameter_before_a_catch_all_before_no_path() {
     check(
-        &[
-            "* * /v1/people",
-            "* * /v1/{any}",
-            "* * /v1/{*rest}",
-            "POST * *",
-        ],
+        &["* * /v1/people", "* * /v1/{any}", "* * /v1/{*rest}", "POST * *"],
         &[
             ("GET * /v1/people", "p0"),
             ("GET * /v1/people/", "p0"),
@@ -88,13 +61,7 @@ fn a_literal_goes_before_a_parameter_before_a_catch_all_before_no_path() {
 #[test]
 fn the_leftmost_segment_that_differs_decides() {
     check(
-        &[
-            "* * /a/{x}/{y}",
-            "* * /{x}/b/c",
-            "* * /a/{*rest}",
-            "* * /{x}/{y}/{z}",
-            "* * /a/b/d",
-        ],
+        &["* * /a/{x}/{y}", "* * /{x}/b/c", "* * /a/{*rest}", "* * /{x}/{y}/{z}", "* * /a/b/d"],
         &[
             ("GET * /a/b/c", "p0"),
             ("GET * /a/b/d", "p4"),
@@ -121,21 +88,13 @@ fn a_catch_all_takes_at_least_one_segment() {
             ("GET * /?q=/v1/search/a", "p2"),
         ],
     );
-    check(
-        &["* * /{*all}"],
-        &[("GET * /", "default"), ("OPTIONS * *", "p0")],
-    );
+    check(&["* * /{*all}"], &[("GET * /", "default"), ("OPTIONS * *", "p0")]);
 }
 
 #[test]
 fn the_host_goes_before_the_path() {
     check(
-        &[
-            "* a.example /{*all}",
-            "* * /v1/people",
-            "* a.example /v1/{id}",
-            "GET b.example *",
-        ],
+        &["* a.example /{*all}", "* * /v1/people", "* a.example /v1/{id}", "GET b.example *"],
         &[
             ("GET a.example /v1/people", "p2"),
             ("GET a.example /v1/people/42", "p0"),
@@ -151,12 +110,7 @@ fn the_host_goes_before_the_path() {
 #[test]
 fn listed_methods_go_before_any_method() {
     check(
-        &[
-            "* * /v1/{id}",
-            "GET,POST * /v1/{id}",
-            "PROPFIND * /v1/{id}",
-            "PUT * /v1/{*rest}",
-        ],
+        &["* * /v1/{id}", "GET,POST * /v1/{id}", "PROPFIND * /v1/{id}", "PUT * /v1/{*rest}"],
         &[
             ("GET * /v1/42", "p1"),
             ("POST * /v1/42", "p1"),
@@ -192,21 +146,13 @@ fn a_request_whose_method_the_best_path_does_not_take_falls_to_the_next_best() {
 
 #[test]
 fn get_does_not_cover_head() {
-    check(
-        &["GET * /v1"],
-        &[("GET * /v1", "p0"), ("HEAD * /v1", "default")],
-    );
+    check(&["GET * /v1"], &[("GET * /v1", "p0"), ("HEAD * /v1", "default")]);
 }
 
 #[test]
 fn a_host_is_compared_without_case_port_trailing_dot_and_brackets() {
     check(
-        &[
-            "* API.example.com. *",
-            "* [2001:DB8::1] *",
-            "* ::1 *",
-            "* 192.0.2.1 *",
-        ],
+        &["* API.example.com. *", "* [2001:DB8::1] *", "* ::1 *", "* 192.0.2.1 *"],
         &[
             ("GET api.example.com /", "p0"),
             ("GET Api.Example.Com:8443 /", "p0"),
@@ -227,14 +173,8 @@ fn a_host_is_compared_without_case_port_trailing_dot_and_brackets() {
         ],
     );
     let policies = policies(&["* API.example.com. /", "* 2001:DB8:0::1 /"]).unwrap();
-    let hosts: Vec<_> = policies
-        .iter()
-        .map(|policy| policy.host.as_deref())
-        .collect();
-    assert_eq!(
-        hosts,
-        [Some("api.example.com"), Some("[2001:db8::1]"), None]
-    );
+    let hosts: Vec<_> = policies.iter().map(|policy| policy.host.as_deref()).collect();
+    assert_eq!(hosts, [Some("api.example.com"), Some("[2001:db8::1]"), None]);
 }
 
 #[test]
@@ -257,30 +197,18 @@ fn any_spelling_of_a_path_finds_the_same_policy() {
 #[test]
 fn a_default_always_exists_and_matches_everything() {
     let implied = policies(&["GET * /v1"]).unwrap();
-    assert_eq!(
-        implied.default_policy().limits,
-        Limits {
-            minute: 60,
-            second: 2
-        }
-    );
+    assert_eq!(implied.default_policy().limits, Limits { minute: 60, second: 2 });
     let names: Vec<_> = implied.iter().map(|policy| policy.name.as_str()).collect();
     assert_eq!(names, ["p0", "default"]);
     assert_eq!(found(&implied, "BREW * teapot"), "default");
 
-    let limits = Limits {
-        minute: 5,
-        second: 1,
-    };
+    let limits = Limits { minute: 5, second: 1 };
     let given = Policies::new(vec![Policy::new(PolicyName::default(), limits)]).unwrap();
     assert_eq!(given.default_policy().limits, limits);
     assert_eq!(given.by_name("default"), Some(given.default_policy()));
     assert_eq!(given.by_name("p0"), None);
 
     let nothing = Policies::new(Vec::new()).unwrap();
-    assert_eq!(
-        nothing.default_policy(),
-        Policies::default().default_policy()
-    );
+    assert_eq!(nothing.default_policy(), Policies::default().default_policy());
     assert_eq!(found(&Policies::default(), "GET a.example /v1"), "default");
 }

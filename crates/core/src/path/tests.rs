@@ -24,12 +24,8 @@ fn normalise_segment_slowly(segment: &str) -> String {
     let mut rendered = String::new();
     let mut rest = segment.as_bytes().to_vec();
     while !rest.is_empty() {
-        let hex: Vec<u8> = rest[1..]
-            .iter()
-            .copied()
-            .take(2)
-            .take_while(u8::is_ascii_hexdigit)
-            .collect();
+        let hex: Vec<u8> =
+            rest[1..].iter().copied().take(2).take_while(u8::is_ascii_hexdigit).collect();
         if rest[0] != b'%' {
             let byte = rest.remove(0);
             let character = char::from(byte);
@@ -52,9 +48,7 @@ fn normalise_segment_slowly(segment: &str) -> String {
             }
             if rest.len() >= 3 && rest[0] == b'%' && rest[1..3].iter().all(u8::is_ascii_hexdigit) {
                 rendered.push_str(
-                    &String::from_utf8(rest.drain(..3).collect())
-                        .unwrap()
-                        .to_ascii_uppercase(),
+                    &String::from_utf8(rest.drain(..3).collect()).unwrap().to_ascii_uppercase(),
                 );
             }
         }
@@ -176,11 +170,7 @@ fn paths() -> impl Strategy<Value = String> {
         "é", "{", "*", "?", "#", "%25", "~", ":",
     ]);
     let pieces = prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat());
-    prop_oneof![
-        pieces.clone(),
-        pieces.prop_map(|rest| format!("/{rest}")),
-        any::<String>()
-    ]
+    prop_oneof![pieces.clone(), pieces.prop_map(|rest| format!("/{rest}")), any::<String>()]
 }
 
 proptest! {

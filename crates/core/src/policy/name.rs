@@ -34,10 +34,7 @@ impl PolicyName {
         } else {
             return Ok(Self(name.into()));
         };
-        Err(PolicyError::Name {
-            name: name.to_owned(),
-            reason,
-        })
+        Err(PolicyError::Name { name: name.to_owned(), reason })
     }
 
     /// The name as text.

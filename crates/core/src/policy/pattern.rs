@@ -62,14 +62,8 @@ impl PathPattern {
     /// ```
     pub fn parse(pattern: &str) -> Result<Self, PolicyError> {
         match parse_segments(pattern) {
-            Ok(segments) => Ok(Self {
-                text: pattern.to_owned(),
-                segments,
-            }),
-            Err(reason) => Err(PolicyError::Pattern {
-                pattern: pattern.to_owned(),
-                reason,
-            }),
+            Ok(segments) => Ok(Self { text: pattern.to_owned(), segments }),
+            Err(reason) => Err(PolicyError::Pattern { pattern: pattern.to_owned(), reason }),
         }
     }
 
@@ -139,10 +133,7 @@ fn parse_parameter(text: &str) -> Result<Segment, &'static str> {
     if text.matches('{').count() != text.matches('}').count() {
         return Err("the braces are not balanced");
     }
-    let Some(inner) = text
-        .strip_prefix('{')
-        .and_then(|rest| rest.strip_suffix('}'))
-    else {
+    let Some(inner) = text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) else {
         return Err("a parameter is not the whole segment");
     };
     let (segment, name) = match inner.strip_prefix('*') {
@@ -151,9 +142,7 @@ fn parse_parameter(text: &str) -> Result<Segment, &'static str> {
     };
     if name.is_empty() {
         Err("the parameter has no name")
-    } else if name
-        .chars()
-        .all(|character| character.is_alphanumeric() || "_-".contains(character))
+    } else if name.chars().all(|character| character.is_alphanumeric() || "_-".contains(character))
     {
         Ok(segment)
     } else if name.contains(['{', '}']) {

@@ -3,10 +3,7 @@ use super::*;
 fn refusal(pattern: &str) -> String {
     let error = PathPattern::parse(pattern).unwrap_err().to_string();
     let start = format!("path pattern {pattern:?}: ");
-    error
-        .strip_prefix(&start)
-        .expect("the pattern is named")
-        .to_owned()
+    error.strip_prefix(&start).expect("the pattern is named").to_owned()
 }
 
 fn literal(text: &str) -> Segment {
@@ -16,41 +13,20 @@ fn literal(text: &str) -> Segment {
 #[test]
 fn a_pattern_is_made_of_literals_parameters_and_a_catch_all() {
     let check = |pattern: &str, segments: &[Segment]| {
-        assert_eq!(
-            PathPattern::parse(pattern).unwrap().segments(),
-            segments,
-            "{pattern}"
-        );
+        assert_eq!(PathPattern::parse(pattern).unwrap().segments(), segments, "{pattern}");
     };
     check("/", &[]);
-    check(
-        "/v1/people/{id}",
-        &[literal("v1"), literal("people"), Segment::Parameter],
-    );
+    check("/v1/people/{id}", &[literal("v1"), literal("people"), Segment::Parameter]);
     check(
         "/v1/{a}/x/{*rest}",
-        &[
-            literal("v1"),
-            Segment::Parameter,
-            literal("x"),
-            Segment::CatchAll,
-        ],
+        &[literal("v1"), Segment::Parameter, literal("x"), Segment::CatchAll],
     );
-    check(
-        "/{größe}/{a-b_2}",
-        &[Segment::Parameter, Segment::Parameter],
-    );
+    check("/{größe}/{a-b_2}", &[Segment::Parameter, Segment::Parameter]);
 }
 
 #[test]
 fn literals_are_normalised_as_paths_are() {
-    for pattern in [
-        "/caf%c3%a9/",
-        "/caf%C3%A9",
-        "/café",
-        "//café//",
-        "/%63af%c3%a9",
-    ] {
+    for pattern in ["/caf%c3%a9/", "/caf%C3%A9", "/café", "//café//", "/%63af%c3%a9"] {
         let segments = PathPattern::parse(pattern).unwrap();
         assert_eq!(segments.segments(), [literal("caf%C3%A9")], "{pattern}");
         assert_eq!(segments.as_str(), pattern);
@@ -64,22 +40,13 @@ fn a_pattern_of_another_kind_is_refused_by_its_reason() {
     assert_eq!(refusal(""), "it does not start with \"/\"");
     assert_eq!(refusal("v1"), "it does not start with \"/\"");
     assert_eq!(refusal("{*all}"), "it does not start with \"/\"");
-    assert_eq!(
-        refusal("/v1?a=1"),
-        "a query or fragment takes no part in matching"
-    );
-    assert_eq!(
-        refusal("/v1#a"),
-        "a query or fragment takes no part in matching"
-    );
+    assert_eq!(refusal("/v1?a=1"), "a query or fragment takes no part in matching");
+    assert_eq!(refusal("/v1#a"), "a query or fragment takes no part in matching");
     assert_eq!(refusal("/{*all}/x"), "a catch-all is not the last segment");
     for partial in ["/{id}.json", "/v{id}", "/{a}{b}", "/{a}-{b}", "/}id{"] {
         assert_eq!(
             refusal(partial),
-            format!(
-                "in {:?} a parameter is not the whole segment",
-                &partial[1..]
-            )
+            format!("in {:?} a parameter is not the whole segment", &partial[1..])
         );
     }
     for unbalanced in ["/{id", "/id}", "/{{id}", "/{*rest"] {
@@ -98,10 +65,7 @@ fn a_pattern_of_another_kind_is_refused_by_its_reason() {
         assert!(refusal(foreign).ends_with("a parameter is written {name}, a catch-all {*name}"));
     }
     for dots in ["/a/../b", "/.", "/%2e%2E"] {
-        assert!(
-            refusal(dots).ends_with("a dot segment matches no normalised path"),
-            "{dots}"
-        );
+        assert!(refusal(dots).ends_with("a dot segment matches no normalised path"), "{dots}");
     }
 }
 
@@ -114,10 +78,7 @@ fn a_policy_name_is_1_to_64_bytes_that_a_key_name_can_hold() {
     let refusal = |name: &str| PolicyName::new(name).unwrap_err().to_string();
     assert_eq!(refusal(""), "policy name \"\": it is empty");
     assert!(refusal(&"n".repeat(65)).ends_with("65 bytes are more than 64"));
-    assert_eq!(
-        refusal("a:b"),
-        "policy name \"a:b\": ':' is not one of A-Z a-z 0-9 . _ -"
-    );
+    assert_eq!(refusal("a:b"), "policy name \"a:b\": ':' is not one of A-Z a-z 0-9 . _ -");
     assert!(refusal("a b").contains("' ' is not one of"));
     assert!(refusal("é").contains("'é' is not one of"));
     assert!(refusal("{x}").contains("'{' is not one of"));
@@ -126,30 +87,18 @@ fn a_policy_name_is_1_to_64_bytes_that_a_key_name_can_hold() {
 
 #[test]
 fn modes_are_read_and_written_in_lower_case() {
-    for (mode, text) in [
-        (Mode::Enforce, "enforce"),
-        (Mode::Shadow, "shadow"),
-        (Mode::Off, "off"),
-    ] {
+    for (mode, text) in [(Mode::Enforce, "enforce"), (Mode::Shadow, "shadow"), (Mode::Off, "off")] {
         assert_eq!(mode.to_string(), text);
         assert_eq!(text.parse::<Mode>().unwrap(), mode);
         assert_eq!(serde_json::to_string(&mode).unwrap(), format!("\"{text}\""));
     }
-    for (on_failure, text) in [
-        (OnFailure::Local, "local"),
-        (OnFailure::Allow, "allow"),
-        (OnFailure::Deny, "deny"),
-    ] {
+    for (on_failure, text) in
+        [(OnFailure::Local, "local"), (OnFailure::Allow, "allow"), (OnFailure::Deny, "deny")]
+    {
         assert_eq!(on_failure.to_string(), text);
         assert_eq!(text.parse::<OnFailure>().unwrap(), on_failure);
-        assert_eq!(
-            serde_json::to_string(&on_failure).unwrap(),
-            format!("\"{text}\"")
-        );
+        assert_eq!(serde_json::to_string(&on_failure).unwrap(), format!("\"{text}\""));
     }
     let error = "Enforce".parse::<Mode>().unwrap_err().to_string();
-    assert_eq!(
-        error,
-        "unknown variant `Enforce`, expected one of `enforce`, `shadow`, `off`"
-    );
+    assert_eq!(error, "unknown variant `Enforce`, expected one of `enforce`, `shadow`, `off`");
 }

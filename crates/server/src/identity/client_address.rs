@@ -32,13 +32,13 @@ use ipnet::{IpNet, Ipv4Net};
 mod forwarded;
 
 /// The most entries that are read, from the right and over all lines of the header.
-pub const MAX_HOPS: usize = 32;
+pub(super) const MAX_HOPS: usize = 32;
 
 /// The most bytes that are read, from the right and over all lines of the header.
 ///
 /// An entry counts if it and the comma to its left lie within these bytes. The end of a line
 /// takes one byte, as the comma would.
-pub const MAX_BYTES: usize = 2048;
+pub(super) const MAX_BYTES: usize = 2048;
 
 /// Which header a trusted proxy writes, and in which form.
 #[derive(Clone, Debug, PartialEq, Eq)]

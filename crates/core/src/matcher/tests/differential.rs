@@ -24,11 +24,7 @@ impl Line {
     /// Compared field by field, the greater is the more specific.
     fn specificity(&self) -> (bool, Option<Vec<u8>>, bool) {
         let kinds = || segments(&self.path).into_iter().map(kind).collect();
-        (
-            self.host != "*",
-            (self.path != "*").then(kinds),
-            !self.methods.is_empty(),
-        )
+        (self.host != "*", (self.path != "*").then(kinds), !self.methods.is_empty())
     }
 
     fn ties_with(&self, other: &Self) -> bool {
@@ -44,28 +40,19 @@ impl Line {
             && shape(self) == shape(other)
             && self.methods.is_empty() == other.methods.is_empty()
             && (self.methods.is_empty()
-                || self
-                    .methods
-                    .iter()
-                    .any(|method| other.methods.contains(method)))
+                || self.methods.iter().any(|method| other.methods.contains(method)))
     }
 }
 
 impl std::fmt::Display for Line {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let methods = if self.methods.is_empty() {
-            "*".to_owned()
-        } else {
-            self.methods.join(",")
-        };
+        let methods = if self.methods.is_empty() { "*".to_owned() } else { self.methods.join(",") };
         write!(f, "{methods} {} {}", self.host, self.path)
     }
 }
 
 fn segments(path: &str) -> Vec<&str> {
-    path.split('/')
-        .filter(|segment| !segment.is_empty())
-        .collect()
+    path.split('/').filter(|segment| !segment.is_empty()).collect()
 }
 
 /// 3 for a literal, 2 for a parameter, 1 for a catch-all.
@@ -89,13 +76,8 @@ fn path_matches(pattern: &[&str], path: &[&str]) -> bool {
 }
 
 fn find_slowly(lines: &[Line], method: &str, host: &str, path: &str) -> Option<usize> {
-    let matching = lines
-        .iter()
-        .enumerate()
-        .filter(|(_, line)| line.matches(method, host, path));
-    matching
-        .max_by_key(|(_, line)| line.specificity())
-        .map(|(number, _)| number)
+    let matching = lines.iter().enumerate().filter(|(_, line)| line.matches(method, host, path));
+    matching.max_by_key(|(_, line)| line.specificity()).map(|(number, _)| number)
 }
 
 fn build(lines: &[Line]) -> Result<Policies, PolicyError> {
@@ -108,24 +90,13 @@ const HOSTS: [&str; 3] = ["*", "a.example", "b.example"];
 
 fn lines(count: impl Into<prop::collection::SizeRange>) -> impl Strategy<Value = Vec<Line>> {
     let segment = prop::sample::select(vec!["a", "a", "b", "{x}", "{y}"]);
-    let path = (
-        prop::collection::vec(segment, 0..4),
-        prop::sample::select(vec!["", "", "{*r}"]),
-    )
+    let path = (prop::collection::vec(segment, 0..4), prop::sample::select(vec!["", "", "{*r}"]))
         .prop_map(|(segments, end)| format!("/{}/{end}", segments.join("/")));
     let path = prop_oneof![1 => Just("*".to_owned()), 8 => path];
-    let methods = prop_oneof![
-        Just(Vec::new()),
-        prop::sample::subsequence(METHODS.to_vec(), 1..=2),
-    ];
-    let line =
-        (methods, prop::sample::select(HOSTS.to_vec()), path).prop_map(|(methods, host, path)| {
-            Line {
-                methods,
-                host,
-                path,
-            }
-        });
+    let methods =
+        prop_oneof![Just(Vec::new()), prop::sample::subsequence(METHODS.to_vec(), 1..=2),];
+    let line = (methods, prop::sample::select(HOSTS.to_vec()), path)
+        .prop_map(|(methods, host, path)| Line { methods, host, path });
     prop::collection::vec(line, count)
 }
 

@@ -38,11 +38,8 @@ fn policies_that_differ_in_host_shape_or_level_of_methods_do_not_tie() {
 
 #[test]
 fn a_default_with_a_condition_is_refused() {
-    for (line, condition) in [
-        ("GET * *", "methods"),
-        ("* a.example *", "host"),
-        ("* * /", "path"),
-    ] {
+    for (line, condition) in [("GET * *", "methods"), ("* a.example *", "host"), ("* * /", "path")]
+    {
         let error = Policies::new(vec![policy("default", line)]).unwrap_err();
         assert_eq!(
             error.to_string(),
@@ -60,26 +57,11 @@ fn a_name_used_twice_is_refused() {
 #[test]
 fn a_host_or_method_that_no_request_can_have_is_refused_by_policy_and_reason() {
     for (host, reason) in [
-        (
-            "example.com:443",
-            "it is no IPv6 address, and a port takes no part in matching",
-        ),
-        (
-            "[::1]:443",
-            "it is no IPv6 address, and a port takes no part in matching",
-        ),
-        (
-            "*.example.com",
-            "a host is matched as a whole, without wildcards",
-        ),
-        (
-            "bücher.example",
-            "it is not ASCII; write the form that begins with xn--",
-        ),
-        (
-            "http//example.com",
-            "a name is made of letters, digits, -, _ and .",
-        ),
+        ("example.com:443", "it is no IPv6 address, and a port takes no part in matching"),
+        ("[::1]:443", "it is no IPv6 address, and a port takes no part in matching"),
+        ("*.example.com", "a host is matched as a whole, without wildcards"),
+        ("bücher.example", "it is not ASCII; write the form that begins with xn--"),
+        ("http//example.com", "a name is made of letters, digits, -, _ and ."),
         (".", "it is empty"),
     ] {
         let refusal = refusal(&[&format!("* {host} /")]);

@@ -1,0 +1,6 @@
+//! Traces against the script in a real Redis and against the in-process limiter: the files of
+//! `tests/vectors` (or of the folder named in `TRANSOM_VECTORS`), and random ones against a model.
+
+mod engines;
+mod files;
+mod random;

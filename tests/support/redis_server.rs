@@ -1,0 +1,175 @@
+//! A Redis of a test's own: a container where a Docker engine answers, else a `redis-server`
+//! that the test starts itself on a free port. Never one that happens to run.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use redis::aio::MultiplexedConnection;
+use tempfile::TempDir;
+use testcontainers::core::{IntoContainerPort, WaitFor};
+use testcontainers::runners::AsyncRunner;
+use testcontainers::{ContainerAsync, GenericImage, ImageExt};
+use tokio::runtime::Handle;
+
+/// The image and tag of the container.
+const IMAGE: (&str, &str) = ("redis", "7-bookworm");
+/// How long a server may take to answer.
+const READY_WITHIN: Duration = Duration::from_secs(20);
+
+/// A running server. It ends when this is dropped.
+#[derive(Debug)]
+pub struct RedisServer {
+    /// Where it answers, `redis://…`.
+    pub url: String,
+    running: Running,
+}
+
+#[derive(Debug)]
+enum Running {
+    Container { container: Option<Box<ContainerAsync<GenericImage>>>, runtime: Handle },
+    Process { child: Child, folder: TempDir },
+}
+
+impl RedisServer {
+    /// A server with the settings of the compose file: no eviction, nothing on disk.
+    ///
+    /// # Panics
+    ///
+    /// If none can be started; the message says what is missing.
+    pub async fn start() -> Self {
+        let server =
+            if engine_answers() { Self::container().await } else { Self::process(&[]).await };
+        server.ready().await;
+        server
+    }
+
+    /// A `redis-server` of the machine with further arguments, in a folder of its own: for tests
+    /// that need a socket, certificates, or break the server.
+    ///
+    /// # Panics
+    ///
+    /// If there is no `redis-server`.
+    pub async fn process(arguments: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let port = free_port();
+        let child = Command::new("redis-server")
+            .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
+            .args(["--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction"])
+            .arg("--dir")
+            .arg(folder.path())
+            .args(arguments)
+            .stdout(Stdio::null())
+            .spawn()
+            .expect(
+                "redis-server is missing: `./test` installs it, or use the package redis-server",
+            );
+        let url = format!("redis://127.0.0.1:{port}");
+        let server = Self { url, running: Running::Process { child, folder } };
+        server.ready().await;
+        server
+    }
+
+    async fn container() -> Self {
+        let (image, tag) = IMAGE;
+        let container = GenericImage::new(image, tag)
+            .with_exposed_port(6379.tcp())
+            .with_wait_for(WaitFor::message_on_stdout("Ready to accept connections"))
+            .with_cmd(["redis-server", "--save", "", "--maxmemory-policy", "noeviction"])
+            .start()
+            .await
+            .expect("a Docker engine answers, but the image redis:7-bookworm cannot be started");
+        let port = container.get_host_port_ipv4(6379).await.expect("a published port");
+        Self {
+            url: format!("redis://127.0.0.1:{port}"),
+            running: Running::Container {
+                container: Some(Box::new(container)),
+                runtime: Handle::current(),
+            },
+        }
+    }
+
+    /// The process id, for a server that runs as a process.
+    pub fn pid(&self) -> Option<u32> {
+        match &self.running {
+            Running::Process { child, .. } => Some(child.id()),
+            Running::Container { .. } => None,
+        }
+    }
+
+    /// The folder of a server that runs as a process.
+    pub fn folder(&self) -> Option<&Path> {
+        match &self.running {
+            Running::Process { folder, .. } => Some(folder.path()),
+            Running::Container { .. } => None,
+        }
+    }
+
+    /// A connection of its own.
+    ///
+    /// # Panics
+    ///
+    /// If the server does not answer.
+    pub async fn connect(&self) -> MultiplexedConnection {
+        let client = redis::Client::open(self.url.as_str()).unwrap();
+        client.get_multiplexed_async_connection().await.expect("the test's redis answers")
+    }
+
+    async fn ready(&self) {
+        let client = redis::Client::open(self.url.as_str()).unwrap();
+        let started = Instant::now();
+        loop {
+            let answer = match client.get_multiplexed_async_connection().await {
+                Ok(mut connection) => redis::cmd("PING").exec_async(&mut connection).await,
+                Err(error) => Err(error),
+            };
+            match answer {
+                Ok(()) => return,
+                Err(error) => assert!(started.elapsed() < READY_WITHIN, "no redis: {error}"),
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        match &mut self.running {
+            Running::Process { child, .. } => {
+                let _ = child.kill();
+                let _ = child.wait();
+            }
+            Running::Container { container, runtime } => {
+                // Its removal needs a runtime, which is not there at the end of a plain test.
+                let _inside = runtime.enter();
+                drop(container.take());
+            }
+        }
+    }
+}
+
+/// Whether a Docker engine answers on this machine.
+pub fn engine_answers() -> bool {
+    static ANSWERS: OnceLock<bool> = OnceLock::new();
+    *ANSWERS.get_or_init(|| {
+        let mut info = Command::new("docker");
+        info.arg("info").stdout(Stdio::null()).stderr(Stdio::null());
+        info.status().is_ok_and(|status| status.success())
+    })
+}
+
+/// A port that nobody listens on at this moment.
+///
+/// # Panics
+///
+/// If the machine has none left.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// The root of the repository.
+pub fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
