@@ -53,9 +53,9 @@ impl<B: Body<Data = Bytes>> Body for ResponseBody<B> {
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         match self.project().kind.project() {
             KindProjected::Inner { body } => body.poll_frame(cx),
-            KindProjected::Refusal { body } => body
-                .poll_frame(cx)
-                .map_err(|impossible| match impossible {}),
+            KindProjected::Refusal { body } => {
+                body.poll_frame(cx).map_err(|impossible| match impossible {})
+            }
         }
     }
 

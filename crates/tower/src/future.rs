@@ -159,8 +159,6 @@ where
             State::Refused { .. } => "refused",
             State::Done => "done",
         };
-        f.debug_struct("ResponseFuture")
-            .field("state", &state)
-            .finish_non_exhaustive()
+        f.debug_struct("ResponseFuture").field("state", &state).finish_non_exhaustive()
     }
 }

@@ -100,9 +100,7 @@ pub struct Or<I, O> {
 
 impl<I: Identify, O: Identify> Identify for Or<I, O> {
     fn identify(&self, request: &Parts) -> Option<Identity> {
-        self.first
-            .identify(request)
-            .or_else(|| self.other.identify(request))
+        self.first.identify(request).or_else(|| self.other.identify(request))
     }
 }
 

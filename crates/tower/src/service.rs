@@ -131,9 +131,6 @@ impl<S: Clone, L, I> Clone for RateLimit<S, L, I> {
 
 impl<S: fmt::Debug, L, I> fmt::Debug for RateLimit<S, L, I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RateLimit")
-            .field("inner", &self.inner)
-            .field("limit", &self.limit)
-            .finish()
+        f.debug_struct("RateLimit").field("inner", &self.inner).field("limit", &self.limit).finish()
     }
 }

@@ -1,0 +1,3 @@
+//! What needs a Docker engine: the image and the compose file, as a stranger would start them.
+
+mod compose;
