@@ -30,7 +30,7 @@ pub struct RedisServer {
 #[derive(Debug)]
 enum Running {
     Container { container: Option<Box<ContainerAsync<GenericImage>>>, runtime: Handle },
-    Process { child: Child, folder: TempDir },
+    Process { command: Command, child: Child, folder: TempDir },
 }
 
 impl RedisServer {
@@ -55,19 +55,17 @@ impl RedisServer {
     pub async fn process(arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let port = free_port();
-        let child = Command::new("redis-server")
+        let mut command = Command::new("redis-server");
+        command
             .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
             .args(["--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction"])
             .arg("--dir")
             .arg(folder.path())
             .args(arguments)
-            .stdout(Stdio::null())
-            .spawn()
-            .expect(
-                "redis-server is missing: `./test` installs it, or use the package redis-server",
-            );
+            .stdout(Stdio::null());
+        let child = spawn(&mut command);
         let url = format!("redis://127.0.0.1:{port}");
-        let server = Self { url, running: Running::Process { child, folder } };
+        let server = Self { url, running: Running::Process { command, child, folder } };
         server.ready().await;
         server
     }
@@ -105,6 +103,32 @@ impl RedisServer {
             Running::Process { folder, .. } => Some(folder.path()),
             Running::Container { .. } => None,
         }
+    }
+
+    /// Ends a server that runs as a process.
+    ///
+    /// # Panics
+    ///
+    /// If it runs as a container.
+    pub fn stop(&mut self) {
+        let Running::Process { child, .. } = &mut self.running else {
+            panic!("a test that breaks its server starts it as a process");
+        };
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// Starts a server that was [stopped](Self::stop) on the same port, empty.
+    ///
+    /// # Panics
+    ///
+    /// If it runs as a container.
+    pub async fn start_again(&mut self) {
+        let Running::Process { command, child, .. } = &mut self.running else {
+            panic!("a test that breaks its server starts it as a process");
+        };
+        *child = spawn(command);
+        self.ready().await;
     }
 
     /// A connection of its own.
@@ -148,6 +172,10 @@ impl Drop for RedisServer {
             }
         }
     }
+}
+
+fn spawn(command: &mut Command) -> Child {
+    command.spawn().expect("redis-server is missing: ./test installs it, or use your packages")
 }
 
 /// Whether a Docker engine answers on this machine.

@@ -58,10 +58,15 @@ impl<L: Limiter> Gate<L> {
         &self.limiter
     }
 
+    /// The mode that holds for a policy: the milder of the gate's and the policy's own.
+    pub const fn mode_of(&self, policy: &Policy) -> Mode {
+        milder(self.mode, policy.mode)
+    }
+
     /// Decides one request.
     pub async fn ask(&self, ask: Ask<'_>) -> Answer {
         let policy = self.policies.find(ask.method, ask.host, ask.path);
-        let mode = milder(self.mode, policy.mode);
+        let mode = self.mode_of(policy);
         if mode == Mode::Off {
             return Answer { policy: Arc::clone(policy), outcome: Outcome::Exempt };
         }

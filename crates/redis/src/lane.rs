@@ -51,7 +51,7 @@ type Waiting = Arc<tokio::sync::Mutex<mpsc::Receiver<Job>>>;
 
 impl Lanes {
     /// Starts `count` lanes. They connect on their own and reconnect for ever.
-    pub(crate) fn start(pool: &Pool, script: &Script, count: usize) -> Self {
+    pub(crate) fn start(pool: &Pool, script: Script, count: usize) -> Self {
         let (jobs, waiting) = mpsc::channel(QUEUE_MAX);
         let waiting = Arc::new(tokio::sync::Mutex::new(waiting));
         let health = Arc::new(Health {
@@ -59,14 +59,9 @@ impl Lanes {
             attempts: watch::Sender::new(0),
             reason: Mutex::new("not connected yet".to_owned()),
         });
+        let lane = Lane { pool: pool.clone(), script, waiting, health: Arc::clone(&health) };
         for _ in 0..count.max(1) {
-            let lane = Lane {
-                pool: pool.clone(),
-                script: script.clone(),
-                waiting: Arc::clone(&waiting),
-                health: Arc::clone(&health),
-            };
-            tokio::spawn(lane.run());
+            tokio::spawn(lane.clone().run());
         }
         Self { jobs, health }
     }
@@ -98,6 +93,7 @@ impl Lanes {
 }
 
 /// One lane: a connection at a time, a call at a time.
+#[derive(Clone)]
 struct Lane {
     pool: Pool,
     script: Script,

@@ -48,7 +48,7 @@ impl RedisLimiter {
     /// As [`open`](Self::open).
     pub fn open_with(settings: &Settings, admit: Script, peek: Script) -> Result<Self, OpenError> {
         let pool = settings.pool()?;
-        let lanes = Lanes::start(&pool, &admit, settings.lanes);
+        let lanes = Lanes::start(&pool, admit, settings.lanes);
         let keyspace = Keyspace::new(&settings.prefix);
         Ok(Self { lanes, control: Control { pool, keyspace, deadline: settings.deadline }, peek })
     }

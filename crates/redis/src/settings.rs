@@ -87,9 +87,11 @@ impl Settings {
         let address = |error: redis::RedisError| OpenError::Address(error.to_string());
         let info = self.url.as_str().into_connection_info().map_err(address)?;
         let info = if self.url.starts_with("rediss:") { self.with_tls(info)? } else { info };
+        // Naming the client library would ask for one more right, and only some servers know it.
+        let login = info.redis_settings().clone().set_skip_set_lib_name();
         // Nagle would hold a pipelined call back until the last one is acknowledged. The user
         // timeout and the keepalive find a peer that has vanished without a word.
-        Ok(info.set_tcp_settings(
+        Ok(info.set_redis_settings(login).set_tcp_settings(
             TcpSettings::default()
                 .set_nodelay(true)
                 .set_user_timeout(Duration::from_millis(1_500))

@@ -109,8 +109,8 @@ fn refuse_unidentified<L: Limiter, I>(
     limit: &RateLimitLayer<L, I>,
     parts: &Parts,
 ) -> Option<Response<Bytes>> {
-    let policies = limit.gate.policies();
-    match policies.find(&parts.method, host(parts), parts.uri.path()).mode {
+    let policy = limit.gate.policies().find(&parts.method, host(parts), parts.uri.path());
+    match limit.gate.mode_of(policy) {
         Mode::Enforce => limit.unidentified.refusal(),
         Mode::Shadow | Mode::Off => None,
     }

@@ -52,11 +52,7 @@ pub enum ForwardedHeader {
 impl From<HeaderName> for ForwardedHeader {
     /// The form follows from the name: every name but `forwarded` holds a list of addresses.
     fn from(name: HeaderName) -> Self {
-        if name == FORWARDED {
-            Self::Forwarded
-        } else {
-            Self::AddressList(name)
-        }
+        if name == FORWARDED { Self::Forwarded } else { Self::AddressList(name) }
     }
 }
 
@@ -102,10 +98,7 @@ impl ClientAddress {
         let nets: Vec<_> = trusted_proxies.into_iter().map(canonical_net).collect();
         let mut trusted = IpNet::aggregate(&nets);
         trusted.sort_unstable_by_key(IpNet::network);
-        Self {
-            trusted,
-            header: header.into(),
-        }
+        Self { trusted, header: header.into() }
     }
 
     /// The address of the client that sent `headers` over a connection from `peer`.
@@ -184,11 +177,7 @@ fn parse_address(text: &[u8]) -> Option<IpAddr> {
     if let Some(text) = text.strip_prefix('[') {
         let (host, port) = text.split_once(']')?;
         let port_is_sound = port.is_empty() || port.strip_prefix(':').is_some_and(is_port);
-        return if port_is_sound {
-            parse_ipv6(host)
-        } else {
-            None
-        };
+        return if port_is_sound { parse_ipv6(host) } else { None };
     }
     match text.split_once(':') {
         None => text.parse::<Ipv4Addr>().ok().map(IpAddr::V4),
@@ -208,10 +197,7 @@ fn parse_ipv6(text: &str) -> Option<IpAddr> {
 }
 
 fn is_zone(text: &str) -> bool {
-    !text.is_empty()
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_graphic() && !b"[]".contains(&byte))
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && !b"[]".contains(&byte))
 }
 
 /// Whether `text` is a port: up to five digits, or hidden behind a name such as `_a1`, as RFC

@@ -10,7 +10,7 @@ const fn nobody(_: &Parts) -> Option<Identity> {
     None
 }
 
-/// The status, whether the inner service was called, and the fields that say so.
+/// The status, how often the inner service was called, and the whole response.
 async fn outcome(mode: Mode, unidentified: Unidentified) -> (u16, usize, Response<String>) {
     let gate = Scripted::gate(in_mode(mode), Ok(admitted()));
     let layer = RateLimitLayer::new(Arc::clone(&gate), nobody).unidentified(unidentified);

@@ -31,12 +31,7 @@ fn check(header: &'static str, peer: &str, lines: &[&str], client: &str) {
 #[test]
 fn a_peer_that_is_not_trusted_is_the_client() {
     for header in [XFF, "forwarded"] {
-        check(
-            header,
-            "192.0.2.1",
-            &["198.51.100.1", "for=198.51.100.1"],
-            "192.0.2.1",
-        );
+        check(header, "192.0.2.1", &["198.51.100.1", "for=198.51.100.1"], "192.0.2.1");
         check(header, "::ffff:192.0.2.1", &["198.51.100.1"], "192.0.2.1");
         check(header, "2001:db8::1", &[], "2001:db8::1");
     }
@@ -52,19 +47,8 @@ fn a_trusted_peer_without_the_header_is_the_client() {
 
 #[test]
 fn trust_does_not_depend_on_how_an_ipv4_address_is_spelled() {
-    for peer in [
-        PROXY,
-        "::ffff:10.0.0.1",
-        "172.31.0.1",
-        "::ffff:172.31.0.1",
-        "fd00::1",
-    ] {
-        check(
-            XFF,
-            peer,
-            &["192.0.2.1, ::ffff:10.9.9.9, 172.16.0.9"],
-            "192.0.2.1",
-        );
+    for peer in [PROXY, "::ffff:10.0.0.1", "172.31.0.1", "::ffff:172.31.0.1", "fd00::1"] {
+        check(XFF, peer, &["192.0.2.1, ::ffff:10.9.9.9, 172.16.0.9"], "192.0.2.1");
     }
     check(XFF, "172.32.0.1", &["192.0.2.1"], "172.32.0.1");
     let everything_ipv6 = ClientAddress::new(vec!["::/0".parse().unwrap()], FORWARDED);
@@ -79,10 +63,7 @@ fn the_rightmost_address_that_is_not_trusted_is_the_client() {
         (&["6.6.6.6, 192.0.2.1"], "192.0.2.1"),
         (&["6.6.6.6,192.0.2.1\t , 10.1.1.1,10.2.2.2"], "192.0.2.1"),
         (&["6.6.6.6", "192.0.2.1"], "192.0.2.1"),
-        (
-            &["6.6.6.6, 192.0.2.1", "10.1.1.1", "10.2.2.2, 10.3.3.3"],
-            "192.0.2.1",
-        ),
+        (&["6.6.6.6, 192.0.2.1", "10.1.1.1", "10.2.2.2, 10.3.3.3"], "192.0.2.1"),
         (&["10.4.4.4, 10.1.1.1", "10.2.2.2"], "10.4.4.4"),
     ] {
         check(XFF, PROXY, lines, client);
@@ -93,9 +74,7 @@ fn the_rightmost_address_that_is_not_trusted_is_the_client() {
 }
 
 fn as_elements(line: &str) -> String {
-    let elements = line
-        .split(',')
-        .map(|entry| format!("for={};proto=https", entry.trim()));
+    let elements = line.split(',').map(|entry| format!("for={};proto=https", entry.trim()));
     elements.collect::<Vec<_>>().join(", ")
 }
 
@@ -160,20 +139,10 @@ fn an_entry_that_is_not_an_address_ends_the_walk() {
         "\"192.0.2.1\"",
     ] {
         check(XFF, PROXY, &[&format!("6.6.6.6, {entry}")], PROXY);
-        check(
-            XFF,
-            PROXY,
-            &["6.6.6.6", entry, "10.2.2.2,10.3.3.3"],
-            "10.2.2.2",
-        );
+        check(XFF, PROXY, &["6.6.6.6", entry, "10.2.2.2,10.3.3.3"], "10.2.2.2");
         check(XFF, PROXY, &[&format!("{entry}, 192.0.2.1")], "192.0.2.1");
         let element = format!("for=\"{}\"", entry.replace('"', "\\\""));
-        check(
-            "forwarded",
-            PROXY,
-            &["for=6.6.6.6", &element, "for=10.2.2.2"],
-            "10.2.2.2",
-        );
+        check("forwarded", PROXY, &["for=6.6.6.6", &element, "for=10.2.2.2"], "10.2.2.2");
     }
 }
 
@@ -239,32 +208,20 @@ fn a_malformed_element_ends_the_walk() {
         "\"for\"=192.0.2.1",
     ] {
         check("forwarded", PROXY, &["for=6.6.6.6", element], PROXY);
-        check(
-            "forwarded",
-            PROXY,
-            &[&format!("{element}, for=10.2.2.2")],
-            "10.2.2.2",
-        );
+        check("forwarded", PROXY, &[&format!("{element}, for=10.2.2.2")], "10.2.2.2");
     }
 }
 
 #[test]
 fn the_walk_ends_after_the_most_hops() {
-    for (trusted, client) in [
-        (MAX_HOPS - 1, "192.0.2.1"),
-        (MAX_HOPS, "10.9.9.9"),
-        (999, "10.9.9.9"),
-    ] {
+    for (trusted, client) in
+        [(MAX_HOPS - 1, "192.0.2.1"), (MAX_HOPS, "10.9.9.9"), (999, "10.9.9.9")]
+    {
         let mut entries = vec!["192.0.2.1"];
         entries.resize(1 + trusted, "10.9.9.9");
         check(XFF, PROXY, &entries, client);
         check(XFF, PROXY, &[&entries.join(",")], client);
-        check(
-            "forwarded",
-            PROXY,
-            &[&as_elements(&entries.join(","))],
-            client,
-        );
+        check("forwarded", PROXY, &[&as_elements(&entries.join(","))], client);
     }
 }
 
@@ -278,10 +235,7 @@ fn the_walk_ends_after_the_most_bytes() {
         check(XFF, PROXY, &[&format!("6.6.6.6{client},{last}")], found);
         check(XFF, PROXY, &[&format!("6.6.6.6{client}"), &last], found);
     }
-    let longest = format!(
-        "for=192.0.2.1;x={}",
-        "y".repeat(MAX_BYTES - "for=192.0.2.1;x=".len())
-    );
+    let longest = format!("for=192.0.2.1;x={}", "y".repeat(MAX_BYTES - "for=192.0.2.1;x=".len()));
     check("forwarded", PROXY, &[&longest], "192.0.2.1");
     check("forwarded", PROXY, &["", &longest], "192.0.2.1");
     check("forwarded", PROXY, &[&format!(",{longest}")], PROXY);

@@ -73,11 +73,7 @@ fn any_client() -> impl Strategy<Value = IpAddr> {
 fn any_net() -> impl Strategy<Value = IpNet> {
     (0..4_u8, 0..4_u8, 0..=32_u8, any::<bool>()).prop_map(|(high, low, length, is_v4)| {
         let v4 = Ipv4Addr::new(high << 6, 0, 0, low);
-        let address = if is_v4 {
-            v4.into()
-        } else {
-            v4.to_ipv6_compatible().into()
-        };
+        let address = if is_v4 { v4.into() } else { v4.to_ipv6_compatible().into() };
         let length = if is_v4 { length } else { length + 96 };
         IpNet::new(address, length).unwrap()
     })
@@ -85,19 +81,14 @@ fn any_net() -> impl Strategy<Value = IpNet> {
 
 /// What a proxy may write for `client`.
 fn any_entry(header: &str, client: IpAddr) -> impl Strategy<Value = String> + use<> {
-    let mut nodes = vec![
-        SocketAddr::new(client, 4711).to_string(),
-        client.to_string(),
-    ];
+    let mut nodes = vec![SocketAddr::new(client, 4711).to_string(), client.to_string()];
     match client {
         IpAddr::V4(v4) => nodes.push(v4.to_ipv6_mapped().to_string()),
         IpAddr::V6(v6) => nodes.extend([format!("[{v6}]"), format!("{v6}%eth0")]),
     }
     if header != XFF {
         nodes.extend(nodes.clone().iter().map(|node| format!("\"{node}\"")));
-        let sound = nodes
-            .iter()
-            .filter(|node| node.starts_with('"') || !node.contains('%'));
+        let sound = nodes.iter().filter(|node| node.starts_with('"') || !node.contains('%'));
         let elements = sound.flat_map(|node| {
             [
                 format!("for={node}"),
@@ -162,30 +153,14 @@ proptest! {
 /// Splits everything, reads everything, then walks.
 fn naive(header: &str, lines: &[Vec<u8>]) -> IpAddr {
     // Each byte as a character, so that text that is not UTF-8 can be split too.
-    let lines = lines
-        .iter()
-        .map(|line| line.iter().copied().map(char::from).collect());
+    let lines = lines.iter().map(|line| line.iter().copied().map(char::from).collect());
     let nodes: Vec<Option<String>> = match header {
-        XFF => lines
-            .flat_map(|line: String| split(&line, |entry| Some(trim(entry))))
-            .collect(),
-        _ => lines
-            .flat_map(|line: String| split(&line, naive_for))
-            .collect(),
+        XFF => lines.flat_map(|line: String| split(&line, |entry| Some(trim(entry)))).collect(),
+        _ => lines.flat_map(|line: String| split(&line, naive_for)).collect(),
     };
-    let addresses: Vec<_> = nodes
-        .iter()
-        .map(|node| naive_address(node.as_deref()?))
-        .collect();
-    let first_unknown = addresses
-        .iter()
-        .rposition(Option::is_none)
-        .map_or(0, |at| at + 1);
-    let known: Vec<_> = addresses[first_unknown..]
-        .iter()
-        .flatten()
-        .copied()
-        .collect();
+    let addresses: Vec<_> = nodes.iter().map(|node| naive_address(node.as_deref()?)).collect();
+    let first_unknown = addresses.iter().rposition(Option::is_none).map_or(0, |at| at + 1);
+    let known: Vec<_> = addresses[first_unknown..].iter().flatten().copied().collect();
     let proxies = client_address(XFF);
     let client = known.iter().rfind(|address| !proxies.trusts(**address));
     *client.or(known.first()).unwrap_or(&ip(PROXY))
@@ -253,28 +228,21 @@ fn naive_address(node: &str) -> Option<IpAddr> {
     let v4 = |text: &str| text.parse::<Ipv4Addr>().ok().map(IpAddr::V4);
     let v6 = |text: &str| {
         let (address, zone) = text.split_once('%').unwrap_or((text, "0"));
-        let is_zone = zone
-            .chars()
-            .all(|char| char.is_ascii_graphic() && !"[]".contains(char));
+        let is_zone = zone.chars().all(|char| char.is_ascii_graphic() && !"[]".contains(char));
         let address = address.parse::<Ipv6Addr>().ok()?;
         (is_zone && !zone.is_empty()).then(|| IpAddr::V6(address).to_canonical())
     };
     let in_brackets = |text: &str| v6(text.strip_prefix('[')?.strip_suffix(']')?);
-    let without_port = node
-        .rsplit_once(':')
-        .filter(|(_, port)| match port.strip_prefix('_') {
-            Some(name) => {
-                !name.is_empty()
-                    && name
-                        .replace(['.', '_', '-'], "a")
-                        .chars()
-                        .all(|char| char.is_ascii_alphanumeric())
-            }
-            None => port.len() < 6 && !port.starts_with('+') && port.parse::<u32>().is_ok(),
-        });
+    let without_port = node.rsplit_once(':').filter(|(_, port)| match port.strip_prefix('_') {
+        Some(name) => {
+            !name.is_empty()
+                && name
+                    .replace(['.', '_', '-'], "a")
+                    .chars()
+                    .all(|char| char.is_ascii_alphanumeric())
+        }
+        None => port.len() < 6 && !port.starts_with('+') && port.parse::<u32>().is_ok(),
+    });
     let with_port = || without_port.and_then(|(host, _)| v4(host).or_else(|| in_brackets(host)));
-    v4(node)
-        .or_else(|| v6(node))
-        .or_else(|| in_brackets(node))
-        .or_else(with_port)
+    v4(node).or_else(|| v6(node)).or_else(|| in_brackets(node)).or_else(with_port)
 }

@@ -1,0 +1,15 @@
+//! Who may administer.
+
+use serde::Deserialize;
+
+use super::secret::{Secret, secret};
+
+/// The admin listener, `[admin]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AdminConfig {
+    /// What the admin API asks for. Absent by default: it then answers on loopback only;
+    /// `admin.token` or `TRANSOM__ADMIN__TOKEN`.
+    #[serde(deserialize_with = "secret")]
+    pub token: Option<Secret>,
+}

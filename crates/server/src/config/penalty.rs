@@ -1,0 +1,71 @@
+//! Penalties, which this build does not do yet.
+
+use std::time::Duration;
+
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
+
+use super::error::Fault;
+use super::value::{duration, whole};
+
+/// Penalties for those who are denied too often, `[penalty]`. They are not in this build: the
+/// section is read and checked, and has no effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PenaltyConfig {
+    /// Default false, and nothing else in this build; `penalty.enabled` or
+    /// `TRANSOM__PENALTY__ENABLED`.
+    #[serde(deserialize_with = "not_in_this_build")]
+    pub enabled: bool,
+    /// How many denials are borne. Default 100, 1 to 1,000,000; `penalty.strikes` or
+    /// `TRANSOM__PENALTY__STRIKES`.
+    #[serde(deserialize_with = "whole::<_, _, 1, 1_000_000>")]
+    pub strikes: u32,
+    /// Within which time, from the first of them. Default 1 min, 1 s to 1 d; `penalty.within` or
+    /// `TRANSOM__PENALTY__WITHIN`.
+    #[serde(deserialize_with = "duration::<_, 1_000, 86_400_000>")]
+    pub within: Duration,
+    /// How long the first block is; each that follows is twice as long. Default 5 min, 1 s to
+    /// 1 d; `penalty.block` or `TRANSOM__PENALTY__BLOCK`.
+    #[serde(deserialize_with = "duration::<_, 1_000, 86_400_000>")]
+    pub block: Duration,
+    /// How long a block is at most. Default 24 h, 1 s to 30 d; `penalty.max` or
+    /// `TRANSOM__PENALTY__MAX`.
+    #[serde(deserialize_with = "duration::<_, 1_000, 2_592_000_000>")]
+    pub max: Duration,
+    /// After which time all is forgotten. Default 24 h, 1 s to 30 d; `penalty.forget` or
+    /// `TRANSOM__PENALTY__FORGET`.
+    #[serde(deserialize_with = "duration::<_, 1_000, 2_592_000_000>")]
+    pub forget: Duration,
+}
+
+impl Default for PenaltyConfig {
+    fn default() -> Self {
+        let day = Duration::from_secs(24 * 60 * 60);
+        Self {
+            enabled: false,
+            strikes: 100,
+            within: Duration::from_secs(60),
+            block: Duration::from_secs(5 * 60),
+            max: day,
+            forget: day,
+        }
+    }
+}
+
+impl PenaltyConfig {
+    pub(super) fn check(&self) -> Result<(), Fault> {
+        if self.block > self.max {
+            let reason = "the first block is longer than the longest";
+            return Err(Fault::pair("penalty.block", "penalty.max", reason));
+        }
+        Ok(())
+    }
+}
+
+fn not_in_this_build<'de, D: Deserializer<'de>>(source: D) -> Result<bool, D::Error> {
+    match bool::deserialize(source)? {
+        false => Ok(false),
+        true => Err(D::Error::custom("penalties are not in this build")),
+    }
+}

@@ -1,0 +1,204 @@
+//! What a setting of the worker itself cannot be.
+
+use super::{check, load};
+
+#[test]
+fn an_unknown_key_is_named_with_the_one_that_was_meant() {
+    check(&[
+        ("[redis]\ndeadlin = '50ms'", "redis.deadlin: unknown key; did you mean deadline?"),
+        ("[Redis]\nurl = ''", "Redis: unknown key; did you mean redis?"),
+        ("[admin]\npassword = 'x'", "admin.password: unknown key; known here: token"),
+        ("[headers]\nietff = true", "headers.ietff: unknown key; did you mean ietf?"),
+        (
+            "[[policy]]\nname = 'a'\nminute = 1\nseconds = 1",
+            "policy[0].seconds: unknown key; did you mean second?",
+        ),
+        ("'redis.url' = 'redis://h'", "redis.url: unknown key"),
+        ("'policy[99999999999]' = 1", "policy[99999999999]: unknown key"),
+    ]);
+}
+
+#[test]
+fn a_value_of_the_wrong_kind_is_refused_and_not_converted() {
+    check(&[
+        ("redis = 'redis://h'", "redis: a section is expected, not text"),
+        ("[redis]\nlanes = '2'", "redis.lanes: a whole number is expected, not text"),
+        ("[redis]\nlanes = 2.5", "redis.lanes: a whole number is expected, not a fraction"),
+        ("[redis]\nlanes = -2", "redis.lanes: must be 1 to 64, not -2"),
+        ("[redis]\nprefix = 1", "redis.prefix: text is expected, not a whole number"),
+        ("[redis]\non_failure = true", "redis.on_failure: text is expected, not true"),
+        ("[headers]\nietf = 'yes'", "headers.ietf: true or false is expected, not text"),
+        ("[headers]\nietf = 1", "headers.ietf: true or false is expected, not a whole number"),
+        ("[messages]\nip = []", "messages.ip: text is expected, not a list"),
+        ("policy = 'default'", "policy: a list is expected, not text"),
+        ("[policy]\nname = 'a'", "policy: a list is expected, not a section"),
+        ("[identity]\nexempt = 'user:a'", "identity.exempt: a list is expected, not text"),
+        (
+            "[identity]\nexempt = ['user:a', 5]",
+            "identity.exempt[1]: text is expected, not a whole number",
+        ),
+    ]);
+}
+
+#[test]
+fn a_duration_carries_its_unit_and_has_a_range() {
+    check(&[
+        (
+            "[redis]\ndeadline = 50",
+            "redis.deadline: a duration carries a unit; write 50ms or 50s, not 50",
+        ),
+        (
+            "[redis]\ndeadline = '50'",
+            "redis.deadline: a duration carries a unit; write 50ms or 50s, not 50",
+        ),
+        ("[redis]\ndeadline = '0ms'", "redis.deadline: must be 1ms to 10s, not 0s"),
+        ("[redis]\ndeadline = '11s'", "redis.deadline: must be 1ms to 10s, not 11s"),
+        (
+            "[gateway]\ndrain = 'soon'",
+            r#"gateway.drain: "soon" is no duration; write 50ms, 10s or 5m"#,
+        ),
+        (
+            "[gateway]\ndrain = true",
+            "gateway.drain: invalid type: boolean `true`, expected a duration such as 50ms",
+        ),
+        (
+            "[penalty]\nblock = '100d'",
+            "penalty.block: must be 1s to 1day, not 3months 8days 16h 19m 12s",
+        ),
+        (
+            "[penalty]\nblock = '2h'\nmax = '1h'",
+            "penalty.block and penalty.max: the first block is longer than the longest",
+        ),
+    ]);
+}
+
+#[test]
+fn listeners_that_cannot_be_are_refused() {
+    check(&[
+        (
+            "[listen]\ngateway = '8080'",
+            r#"listen.gateway: "8080" is no address; write 127.0.0.1:8080"#,
+        ),
+        (
+            "[listen]\ncheck = '127.0.0.1:8080'",
+            "listen.gateway and listen.check: both take 127.0.0.1:8080",
+        ),
+        (
+            "[listen]\nadmin = '0.0.0.0:8081'",
+            "listen.check and listen.admin: both take 0.0.0.0:8081",
+        ),
+        (
+            "[listen]\ngateway = '[::]:8081'",
+            "listen.gateway and listen.check: both take 127.0.0.1:8081",
+        ),
+        (
+            "[listen]\nrls = '127.0.0.1:8082'",
+            r#"listen.rls: the rate limit service is not in this build; write """#,
+        ),
+        (
+            "[listen]\ngateway = ''\ncheck = ''\nadmin = ''",
+            "listen: every listener is off, a worker would do nothing",
+        ),
+    ]);
+    assert!(load("[listen]\ngateway = '127.0.0.1:0'\ncheck = '127.0.0.1:0'").is_ok());
+}
+
+#[test]
+fn an_upstream_is_a_scheme_a_host_and_a_port() {
+    check(&[
+        (
+            "[gateway]\nupstream = 'api:3000'",
+            "gateway.upstream: no upstream; write http://HOST:PORT",
+        ),
+        (
+            "[gateway]\nupstream = 'ftp://api'",
+            "gateway.upstream: no upstream; write http://HOST:PORT",
+        ),
+        (
+            "[gateway]\nupstream = 'http://'",
+            "gateway.upstream: no upstream; write http://HOST:PORT",
+        ),
+        (
+            "[gateway]\nupstream = 'http://api:99999'",
+            "gateway.upstream: no upstream; write http://HOST:PORT",
+        ),
+        (
+            "[gateway]\nupstream = 'https://api'",
+            "gateway.upstream: an upstream over https is not in this build; write http://HOST:PORT",
+        ),
+        (
+            "[gateway]\nupstream = 'http://api/v1'",
+            "gateway.upstream: an upstream has no path; requests keep their own",
+        ),
+        (
+            "[gateway]\nupstream = 'http://me:hunter2@api'",
+            "gateway.upstream: an upstream carries no user or password",
+        ),
+        (
+            "[gateway]\nupstream = 'http://localhost:8080'",
+            "gateway.upstream and listen.gateway: the gateway on 127.0.0.1:8080 would be its own \
+             upstream",
+        ),
+        (
+            "[gateway]\nmax_body = '10'",
+            "gateway.max_body: a size carries a unit; write 10KiB or 10MiB, not 10",
+        ),
+        ("[gateway]\nmax_connections = 0", "gateway.max_connections: must be 1 to 1000000, not 0"),
+    ]);
+}
+
+#[test]
+fn what_redis_cannot_be_is_refused() {
+    let no_url = "no Redis URL; write redis://HOST:PORT, rediss:// for TLS, or unix:///PATH";
+    check(&[
+        ("[redis]\nurl = 'localhost:6379'", &format!("redis.url: {no_url}")),
+        ("[redis]\nurl = 'http://localhost'", &format!("redis.url: {no_url}")),
+        ("[redis]\nmode = 'cluster'", r#"redis.mode: "cluster" is not in this build"#),
+        ("[redis]\nmode = 'sentinel'", r#"redis.mode: "sentinel" is not in this build"#),
+        ("[redis]\nmode = 'solo'", r#"redis.mode: "solo" is not one of single"#),
+        (
+            "[redis]\nnodes = ['redis://a', 'redis://b']",
+            "redis.nodes: more than one node is not in this build; use redis.url",
+        ),
+        (
+            "[redis]\nmaster = 'mymaster'",
+            "redis.master: a master that sentinels watch is not in this build",
+        ),
+        (
+            "[redis]\nprefix = 'transom:{1}'",
+            r#"redis.prefix: "transom:{1}" is not 1 to 64 of A-Z a-z 0-9 . _ : -"#,
+        ),
+        ("[redis]\nprefix = ''", r#"redis.prefix: "" is not 1 to 64 of A-Z a-z 0-9 . _ : -"#),
+        (
+            "[redis]\non_failure = 'open'",
+            r#"redis.on_failure: "open" is not one of local, allow, deny"#,
+        ),
+        (
+            "[redis]\nurl = 'rediss://h'\ntls_cert = 'c.pem'",
+            "redis.tls_cert and redis.tls_key: a client certificate takes both, one is missing",
+        ),
+        (
+            "[redis]\nurl = 'redis://h'\ntls_ca = 'ca.pem'",
+            "redis.tls_ca: it takes a redis.url that begins with rediss://",
+        ),
+    ]);
+}
+
+#[test]
+fn what_later_versions_bring_is_refused_by_name() {
+    check(&[("[penalty]\nenabled = true", "penalty.enabled: penalties are not in this build")]);
+}
+
+#[test]
+fn a_log_takes_the_words_it_knows() {
+    check(&[
+        (
+            "[log]\nlevel = 'loud'",
+            r#"log.level: "loud" is not one of off, error, warn, info, debug, trace"#,
+        ),
+        ("[log]\nformat = 'xml'", r#"log.format: "xml" is not one of text, json"#),
+        ("[local]\nmax_identities = 0", "local.max_identities: must be 1 to 10000000, not 0"),
+        ("[headers]\nreset = 'date'", r#"headers.reset: "date" is not one of seconds, epoch"#),
+        ("[limiter]\nmode = 'on'", r#"limiter.mode: "on" is not one of enforce, shadow, off"#),
+    ]);
+}

@@ -1,0 +1,128 @@
+//! Lanes: what waits goes together, nothing is charged twice, and every call ends in time.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use transom_core::{Limiter, Unavailable, Window};
+use transom_redis::{RedisLimiter, Settings};
+use transom_tests::RedisServer;
+
+use crate::setup::{Setup, key, request, settings};
+
+#[tokio::test]
+async fn many_tasks_on_one_key_admit_exactly_its_limit() {
+    let mut setup = Setup::new().await;
+    let limiter = Arc::new(setup.limiter.clone());
+    let tasks: Vec<_> = (0..500)
+        .map(|_| {
+            let limiter = Arc::clone(&limiter);
+            tokio::spawn(async move { limiter.admit(&request("hot", 100, 100, 1)).await.unwrap() })
+        })
+        .collect();
+    let mut admitted = 0;
+    for task in tasks {
+        admitted += u64::from(task.await.unwrap().allowed);
+    }
+    assert_eq!(admitted, 100);
+    let asked = request("hot", 100, 100, 1);
+    let members: u64 = setup.ask(&["ZCARD", &key(&asked, Window::Minute)]).await;
+    assert_eq!(members, admitted, "each admitted request is one member");
+    let calls = setup.calls(&["evalsha", "eval"]).await;
+    assert!(calls < 250, "500 requests took {calls} calls: what waits goes together");
+}
+
+#[tokio::test]
+async fn a_batch_answers_every_caller_with_its_own_decision() {
+    let setup = Setup::new().await;
+    let limiter = Arc::new(setup.limiter.clone());
+    let mut tasks = HashMap::new();
+    for n in 1..200u32 {
+        let limiter = Arc::clone(&limiter);
+        let asked = request(&format!("user-{n}"), 1_000 + n, n, 1);
+        tasks.insert(n, tokio::spawn(async move { limiter.admit(&asked).await.unwrap() }));
+    }
+    for (n, task) in tasks {
+        let decision = task.await.unwrap();
+        assert_eq!((decision.minute.limit, decision.second.limit), (1_000 + n, n));
+        assert_eq!((decision.allowed, decision.second.remaining), (true, n - 1));
+    }
+}
+
+#[tokio::test]
+async fn a_flushed_script_is_sent_again_without_a_double_charge() {
+    let mut setup = Setup::new().await;
+    let asked = request("a", 1_000, 1_000, 1);
+    for n in 1..=50u32 {
+        setup.ask::<()>(&["SCRIPT", "FLUSH"]).await;
+        let decision = setup.limiter.admit(&asked).await.unwrap();
+        assert_eq!(decision.minute.remaining, 1_000 - n);
+    }
+}
+
+#[tokio::test]
+async fn a_decision_ends_at_its_deadline_while_redis_is_frozen_and_the_lane_recovers() {
+    let server = RedisServer::process(&[]).await;
+    let deadline = Duration::from_millis(50);
+    let limiter = RedisLimiter::open(&Settings { deadline, ..Settings::new(&server.url) }).unwrap();
+    limiter.connected().await.unwrap();
+    let asked = request("a", 1_000, 1_000, 1);
+    limiter.admit(&asked).await.unwrap();
+
+    signal(&server, "STOP");
+    for _ in 0..5 {
+        let started = Instant::now();
+        let refused = limiter.admit(&asked).await.unwrap_err();
+        assert!(started.elapsed() < deadline + Duration::from_millis(100));
+        assert!(matches!(refused, Unavailable::Deadline | Unavailable::Unreachable { .. }));
+    }
+    signal(&server, "CONT");
+    eventually(&limiter).await;
+}
+
+#[tokio::test]
+async fn a_limiter_recovers_by_itself_when_redis_comes_back() {
+    let mut server = RedisServer::process(&[]).await;
+    let limiter = RedisLimiter::open(&settings(&server.url)).unwrap();
+    limiter.connected().await.unwrap();
+    limiter.admit(&request("a", 60, 2, 1)).await.unwrap();
+
+    server.stop();
+    let started = Instant::now();
+    while limiter.state().is_ok() {
+        let _ = limiter.admit(&request("a", 60, 2, 1)).await;
+        assert!(started.elapsed() < Duration::from_secs(5), "the loss was not noticed");
+    }
+    let refused = limiter.admit(&request("a", 60, 2, 1)).await.unwrap_err();
+    assert!(matches!(refused, Unavailable::Unreachable { .. }), "{refused}");
+    assert!(!refused.may_have_charged());
+
+    server.start_again().await;
+    eventually(&limiter).await;
+}
+
+#[tokio::test]
+async fn a_limiter_opens_without_redis_and_says_why_it_cannot_decide() {
+    let port = transom_tests::redis_server::free_port();
+    let limiter = RedisLimiter::open(&settings(&format!("redis://127.0.0.1:{port}"))).unwrap();
+    let refused = limiter.connected().await.unwrap_err();
+    assert!(refused.to_string().contains("refused"), "{refused}");
+    let started = Instant::now();
+    assert!(limiter.admit(&request("a", 60, 2, 1)).await.is_err());
+    assert!(started.elapsed() < Duration::from_secs(1), "known to be down, so at once");
+}
+
+fn signal(server: &RedisServer, name: &str) {
+    let pid = server.pid().unwrap().to_string();
+    let status = std::process::Command::new("kill").args(["-s", name, &pid]).status().unwrap();
+    assert!(status.success());
+}
+
+/// Decisions come again within a few seconds.
+async fn eventually(limiter: &RedisLimiter) {
+    let started = Instant::now();
+    while limiter.admit(&request("again", 1_000_000, 1_000_000, 1)).await.is_err() {
+        assert!(started.elapsed() < Duration::from_secs(5), "no decision after 5 s");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}

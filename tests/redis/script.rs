@@ -1,0 +1,141 @@
+//! What the scripts write, and what they leave alone.
+
+use std::collections::BTreeSet;
+
+use transom_core::{Limiter, Unavailable, Window};
+use transom_redis::{RedisLimiter, Script};
+use transom_tests::clock;
+
+use crate::setup::{Setup, key, request, settings};
+
+const WRITES: [&str; 6] = ["zadd", "zrem", "zremrangebyscore", "pexpire", "del", "set"];
+
+#[tokio::test]
+async fn a_denied_request_writes_nothing() {
+    let mut setup = Setup::new().await;
+    let asked = request("a", 60, 2, 1);
+    for _ in 0..2 {
+        assert!(setup.limiter.admit(&asked).await.unwrap().allowed);
+    }
+    let before = setup.calls(&WRITES).await;
+    for _ in 0..50 {
+        let decision = setup.limiter.admit(&request("a", 2, 2, 1)).await.unwrap();
+        assert!(!decision.allowed);
+    }
+    assert_eq!(setup.calls(&WRITES).await, before);
+    assert!(before > 0, "the statistics count what runs inside scripts");
+}
+
+#[tokio::test]
+async fn a_peek_and_a_cost_of_nothing_leave_no_key() {
+    let mut setup = Setup::new().await;
+    assert!(setup.limiter.peek(&request("a", 60, 2, 1)).await.unwrap().allowed);
+    assert!(setup.limiter.admit(&request("a", 60, 2, 0)).await.unwrap().allowed);
+    assert_eq!(setup.ask::<u64>(&["DBSIZE"]).await, 0);
+}
+
+#[tokio::test]
+async fn both_keys_always_have_a_ttl_of_at_most_two_windows() {
+    let mut setup = Setup::new().await;
+    let asked = request("a", 1_000, 1_000, 1);
+    for _ in 0..200 {
+        setup.limiter.admit(&asked).await.unwrap();
+        for window in Window::ALL {
+            let ttl_ms: i64 = setup.ask(&["PTTL", &key(&asked, window)]).await;
+            let length_ms = i64::try_from(window.length_us() / 1_000).unwrap();
+            assert!(ttl_ms > length_ms && ttl_ms <= 2 * length_ms, "{window:?}: {ttl_ms} ms");
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn every_unit_is_a_member_of_its_own_and_an_integer() {
+    let setup = Setup::new().await;
+    let mut connection = setup.server.connect().await;
+    let (admit, peek) = (clock::replace(&Script::admit()), clock::replace(&Script::peek()));
+    let limiter = RedisLimiter::open_with(&settings(&setup.server.url), admit, peek).unwrap();
+    limiter.connected().await.unwrap();
+
+    // One microsecond, several calls of several units each: more than a thousand.
+    let now_us = 1_800_000_000_000_000;
+    clock::set(now_us).exec_async(&mut connection).await.unwrap();
+    let asked = request("a", 5_000, 5_000, 7);
+    for _ in 0..200 {
+        assert!(limiter.admit(&asked).await.unwrap().allowed);
+    }
+    let mut members = redis::cmd("ZRANGE");
+    members.arg(key(&asked, Window::Minute)).arg(0).arg(-1);
+    let members: Vec<String> = members.query_async(&mut connection).await.unwrap();
+    let numbers: BTreeSet<i64> = members.iter().map(|member| member.parse().unwrap()).collect();
+    let first = i64::try_from(now_us * 1_000).unwrap();
+    assert_eq!(numbers, (first..first + 1_400).collect());
+}
+
+#[tokio::test]
+async fn a_key_of_another_type_fails_its_own_request_alone() {
+    let mut setup = Setup::new().await;
+    let (bad, good) = (request("bad", 60, 2, 1), request("good", 60, 2, 1));
+    setup.ask::<()>(&["SET", &key(&bad, Window::Minute), "x"]).await;
+    let (bad, good) = tokio::join!(setup.limiter.admit(&bad), setup.limiter.admit(&good));
+    assert!(good.unwrap().allowed);
+    let Err(Unavailable::Refused { code, .. }) = bad else { panic!("{bad:?}") };
+    assert_eq!(code, "WRONGTYPE");
+}
+
+#[tokio::test]
+async fn a_full_server_refuses_loudly_and_does_not_grow() {
+    let mut setup = Setup::new().await;
+    setup.limiter.admit(&request("a", 60, 2, 1)).await.unwrap();
+    setup.ask::<()>(&["CONFIG", "SET", "maxmemory", "1mb"]).await;
+    let keys: u64 = setup.ask(&["DBSIZE"]).await;
+    for n in 0..20 {
+        let refused = setup.limiter.admit(&request(&format!("new-{n}"), 60, 2, 1)).await;
+        let Err(Unavailable::Refused { code, .. }) = refused else { panic!("{refused:?}") };
+        assert_eq!(code, "OOM");
+    }
+    assert_eq!(setup.ask::<u64>(&["DBSIZE"]).await, keys);
+    setup.ask::<()>(&["CONFIG", "SET", "maxmemory", "0"]).await;
+    assert!(setup.limiter.admit(&request("new", 60, 2, 1)).await.unwrap().allowed);
+}
+
+#[tokio::test]
+async fn an_entry_of_the_future_is_stamped_now_by_the_first_denial_that_sees_it() {
+    let mut setup = Setup::new().await;
+    let asked = request("a", 1, 1, 1);
+    let later = "4000000000000000";
+    for window in Window::ALL {
+        setup.ask::<()>(&["ZADD", &key(&asked, window), later, "4000000000000000000"]).await;
+    }
+    let denied = setup.limiter.admit(&asked).await.unwrap();
+    assert_eq!((denied.allowed, denied.retry_after_us), (false, Some(60_000_000)));
+    let (_, score): (String, u64) = setup
+        .ask::<Vec<(String, u64)>>(&[
+            "ZRANGE",
+            &key(&asked, Window::Minute),
+            "0",
+            "-1",
+            "WITHSCORES",
+        ])
+        .await
+        .remove(0);
+    assert_eq!(score, denied.at_us);
+    let ttl_ms: i64 = setup.ask(&["PTTL", &key(&asked, Window::Minute)]).await;
+    assert!((1..=120_000).contains(&ttl_ms), "{ttl_ms}");
+}
+
+#[tokio::test]
+async fn a_reset_lets_the_next_request_pass_and_leaves_other_keys_alone() {
+    let mut setup = Setup::new().await;
+    let (a, b) = (request("a", 1, 1, 1), request("b", 1, 1, 1));
+    for asked in [&a, &b] {
+        assert!(setup.limiter.admit(asked).await.unwrap().allowed);
+    }
+    setup.limiter.reset(&a.identity, &a.policy.name).await.unwrap();
+    assert_eq!(
+        setup.ask::<u64>(&["EXISTS", &key(&a, Window::Minute), &key(&a, Window::Second)]).await,
+        0
+    );
+    assert!(setup.limiter.admit(&a).await.unwrap().allowed);
+    assert!(!setup.limiter.admit(&b).await.unwrap().allowed);
+}

@@ -1,0 +1,63 @@
+//! A Redis of the test's own and a limiter on it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{FromRedisValue, cmd};
+use transom_core::{Cost, Identity, Limits, Policies, Policy, Request, Window};
+use transom_redis::{Keyspace, RedisLimiter, Settings};
+use transom_tests::RedisServer;
+
+/// A server, a limiter on it, and a connection to look behind the limiter's back.
+pub(crate) struct Setup {
+    pub(crate) limiter: RedisLimiter,
+    pub(crate) connection: MultiplexedConnection,
+    pub(crate) server: RedisServer,
+}
+
+/// Settings for tests: a deadline that a loaded machine keeps.
+pub(crate) fn settings(url: &str) -> Settings {
+    Settings { deadline: Duration::from_secs(5), ..Settings::new(url) }
+}
+
+impl Setup {
+    pub(crate) async fn new() -> Self {
+        let server = RedisServer::start().await;
+        let limiter = RedisLimiter::open(&settings(&server.url)).unwrap();
+        limiter.connected().await.unwrap();
+        let connection = server.connect().await;
+        Self { limiter, connection, server }
+    }
+
+    /// Sends one command, its words apart.
+    pub(crate) async fn ask<T: FromRedisValue>(&mut self, words: &[&str]) -> T {
+        let mut command = cmd(words[0]);
+        command.arg(&words[1..]);
+        command.query_async(&mut self.connection).await.unwrap()
+    }
+
+    /// How often each of these commands has run in Redis, inside scripts included.
+    pub(crate) async fn calls(&mut self, commands: &[&str]) -> u64 {
+        let stats: String = self.ask(&["INFO", "commandstats"]).await;
+        let count = |command: &&str| {
+            let prefix = format!("cmdstat_{command}:calls=");
+            let line = stats.lines().find_map(|line| line.strip_prefix(&prefix));
+            line.map_or(0, |line| line.split(',').next().unwrap().parse::<u64>().unwrap())
+        };
+        commands.iter().map(count).sum()
+    }
+}
+
+/// A request of a user under the policy `default` with these limits.
+pub(crate) fn request(user: &str, minute: u32, second: u32, cost: u64) -> Request {
+    let limits = Limits { minute, second };
+    let policy = Policy { limits, ..Policy::clone(Policies::default().default_policy()) };
+    let identity = Identity::user(user).unwrap();
+    Request::new(identity, Arc::new(policy), Cost::new(cost).unwrap())
+}
+
+/// The key of one window of a request.
+pub(crate) fn key(request: &Request, window: Window) -> String {
+    Keyspace::new("transom:1").window(&request.identity, &request.policy.name, window)
+}

@@ -1,0 +1,143 @@
+//! The headers of the scripts against their bodies: what nobody checks goes stale.
+
+use std::collections::BTreeSet;
+
+use transom_core::Window;
+use transom_tests::redis_server::repository;
+
+/// The length at which a script has taken over what belongs into `core`.
+const LINES_MAX: usize = 200;
+
+struct Lua {
+    name: &'static str,
+    header: String,
+    body: String,
+}
+
+fn scripts() -> [Lua; 2] {
+    ["admit.lua", "peek.lua"].map(|name| {
+        let text = std::fs::read_to_string(repository().join("lua").join(name)).unwrap();
+        assert!(text.lines().count() <= LINES_MAX, "{name} is longer than {LINES_MAX} lines");
+        let (header, body) = text.split_once("\n]]\n").expect("a header in --[[ ]]");
+        let header = header.strip_prefix("--[[\n").expect("the header comes first");
+        assert!(header.starts_with(&format!("{name}: ")), "{name} says its own name");
+        Lua { name, header: header.to_owned(), body: body.to_owned() }
+    })
+}
+
+impl Lua {
+    /// The names of the entries `  LABEL[n]  name` of the header, which count from 1.
+    fn entries(&self, label: &str) -> Vec<&str> {
+        let mut names = Vec::new();
+        for line in self.header.lines() {
+            let indented = line.strip_prefix("  ").and_then(|line| line.strip_prefix(label));
+            let Some(rest) = indented.and_then(|line| line.strip_prefix('[')) else {
+                continue;
+            };
+            let (number, rest) = rest.split_once(']').unwrap();
+            names.push(rest.split_whitespace().next().unwrap());
+            assert_eq!(number.parse(), Ok(names.len()), "{}: {line}", self.name);
+        }
+        names
+    }
+
+    /// The number behind `word` in the header.
+    fn says(&self, word: &str) -> usize {
+        let rest = self.header.split(word).nth(1).unwrap_or_else(|| panic!("no {word:?}"));
+        rest.split_whitespace().next().unwrap().parse().unwrap()
+    }
+
+    /// The words between quotes behind `redis.call(` and `redis.pcall(`.
+    fn commands(&self) -> BTreeSet<&str> {
+        let calls = self.body.split("redis.").skip(1);
+        let quoted = calls.filter_map(|call| call.split_once("call('"));
+        quoted.map(|(_, rest)| rest.split('\'').next().unwrap()).collect()
+    }
+
+    /// The number in `NAME, ... = ..., n` of a local that the header is held against.
+    fn local(&self, position: usize, line: &str) -> usize {
+        let line = self.body.lines().find(|found| found.starts_with(line)).unwrap();
+        let (_, values) = line.split_once(" = ").unwrap();
+        values.split(", ").nth(position).unwrap().parse().unwrap()
+    }
+
+    /// What stands between the marks of the shared part.
+    fn shared(&self) -> &str {
+        let (_, rest) = self.body.split_once("-- shared with the other script: begin\n").unwrap();
+        rest.split_once("-- shared with the other script: end\n").unwrap().0
+    }
+}
+
+#[test]
+fn keys_and_arguments_are_counted_and_named_as_the_body_uses_them() {
+    for lua in scripts() {
+        let (keys, arguments) = (lua.entries("KEYS"), lua.entries("ARGV"));
+        assert_eq!(lua.says("Keys: "), keys.len(), "{}", lua.name);
+        assert_eq!(lua.says("Arguments: "), arguments.len(), "{}", lua.name);
+        assert_eq!(lua.local(0, "local KEYS_EACH, ARGS_EACH"), keys.len(), "{}", lua.name);
+        assert_eq!(lua.local(1, "local KEYS_EACH, ARGS_EACH"), arguments.len(), "{}", lua.name);
+        for (at, name) in (1..).zip(&keys) {
+            assert!(lua.body.contains(&format!("{name}_key")), "{}: {name}", lua.name);
+            assert!(lua.body.contains(&format!("KEYS[i * KEYS_EACH + {at}]")), "{}", lua.name);
+        }
+        for (at, name) in (1..).zip(&arguments) {
+            let line = format!("local {name} = tonumber(ARGV[i * ARGS_EACH + {at}])");
+            assert!(lua.body.contains(&line), "{}: {line}", lua.name);
+        }
+        assert_eq!(lua.body.matches("KEYS[").count(), keys.len(), "{}", lua.name);
+        assert_eq!(lua.body.matches("ARGV[").count(), arguments.len(), "{}", lua.name);
+    }
+}
+
+#[test]
+fn the_reply_has_the_fields_of_the_header_in_their_order() {
+    for lua in scripts() {
+        let fields = lua.entries("");
+        let (_, rest) =
+            lua.body.split_once("local function reply(allowed, minute, second)").unwrap();
+        let table = rest.split_once('{').unwrap().1.split_once('}').unwrap().0;
+        let built: Vec<String> = table
+            .split(',')
+            .map(|field| field.trim().replace('.', "_").replace(" and 1 or 0", ""))
+            .filter(|field| !field.is_empty())
+            .collect();
+        assert_eq!(built, fields, "{}", lua.name);
+        assert_eq!(lua.says("either "), fields.len(), "{}", lua.name);
+    }
+}
+
+#[test]
+fn the_commands_of_the_header_are_those_that_are_called() {
+    for lua in scripts() {
+        let listed = lua.header.lines().find_map(|line| line.strip_prefix("Commands: "));
+        let listed: BTreeSet<&str> = listed.unwrap().split_whitespace().collect();
+        assert_eq!(listed, lua.commands(), "{}", lua.name);
+    }
+    let [_, peek] = scripts();
+    for write in ["ZADD", "ZREMRANGEBYSCORE", "PEXPIRE"] {
+        assert!(!peek.commands().contains(write), "peek.lua may not write");
+    }
+}
+
+#[test]
+fn the_clock_is_read_once_and_nobody_sends_a_time() {
+    for lua in scripts() {
+        assert_eq!(lua.body.matches("redis.call('TIME')").count(), 1, "{}", lua.name);
+        assert!(!lua.body.contains("tostring"), "{}: tostring loses digits", lua.name);
+        for line in lua.body.lines().filter(|line| line.contains("..")) {
+            assert!(line.contains(".. int("), "{}: {line}: numbers lose digits", lua.name);
+        }
+    }
+}
+
+#[test]
+fn the_scripts_share_their_reading_and_their_windows_are_those_of_core() {
+    let [admit, peek] = scripts();
+    assert_eq!(admit.shared(), peek.shared());
+    for lua in [&admit, &peek] {
+        for (at, window) in Window::ALL.into_iter().enumerate() {
+            let length = lua.local(at, "local MINUTE_US, SECOND_US");
+            assert_eq!(u64::try_from(length), Ok(window.length_us()), "{}", lua.name);
+        }
+    }
+}
