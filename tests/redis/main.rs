@@ -4,5 +4,6 @@
 mod api_keys;
 mod connection;
 mod lanes;
+mod roster;
 mod script;
 mod setup;

@@ -38,6 +38,11 @@ impl Keyspace {
         [minute, second]
     }
 
+    /// The workers that live: a sorted set.
+    pub fn roster(&self) -> String {
+        format!("{}:workers", self.prefix)
+    }
+
     /// What is known of an API key: a hash with the field `user`, named by the key's digest.
     pub fn api_key(&self, digest_hex: &str) -> String {
         format!("{}:key:{digest_hex}", self.prefix)

@@ -12,6 +12,7 @@ mod keyspace;
 mod lane;
 mod limiter;
 mod reply;
+mod roster;
 mod script;
 mod settings;
 

@@ -1,13 +1,14 @@
 //! The limiter on Redis.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_redis::Pool;
 use redis::{FromRedisValue, RedisError};
 use tokio::time::{Instant, timeout_at};
 use transom_core::{
-    Decision, Identity, Limiter, PolicyName, Request, Source, Unavailable, Verdict,
+    Decision, Identity, Limiter, PolicyName, Request, Share, Source, Unavailable, Verdict,
 };
 
 use crate::api_keys::KeyDirectory;
@@ -15,6 +16,7 @@ use crate::error::{self, OpenError};
 use crate::keyspace::Keyspace;
 use crate::lane::Lanes;
 use crate::reply;
+use crate::roster;
 use crate::script::{Item, Script};
 use crate::settings::Settings;
 
@@ -50,7 +52,9 @@ impl RedisLimiter {
         let pool = settings.pool()?;
         let lanes = Lanes::start(&pool, admit, settings.lanes);
         let keyspace = Keyspace::new(&settings.prefix);
-        Ok(Self { lanes, control: Control { pool, keyspace, deadline: settings.deadline }, peek })
+        let worker = format!("{:016x}", fastrand::u64(..)).into();
+        let control = Control { pool, keyspace, deadline: settings.deadline, worker };
+        Ok(Self { lanes, control, peek })
     }
 
     /// Waits until a first attempt to connect has ended.
@@ -70,6 +74,17 @@ impl RedisLimiter {
     /// [`Unavailable::Unreachable`] with what the last attempt said.
     pub fn state(&self) -> Result<(), Unavailable> {
         self.lanes.state()
+    }
+
+    /// Signs this worker on, for as long as the future is polled, and keeps `share` at the number
+    /// of workers that live. While Redis does not answer the last number stays.
+    pub async fn join(&self, share: Share) {
+        roster::stay(&self.control, &share).await;
+    }
+
+    /// Signs this worker off at once, where [`join`](Self::join) would leave it to be forgotten.
+    pub async fn leave(&self) {
+        roster::leave(&self.control).await;
     }
 
     /// The API keys kept in the same Redis. It starts a task that watches for changes.
@@ -115,6 +130,8 @@ pub(crate) struct Control {
     pool: Pool,
     pub(crate) keyspace: Keyspace,
     deadline: Duration,
+    /// A name that no other worker has.
+    pub(crate) worker: Arc<str>,
 }
 
 impl Control {
@@ -127,7 +144,7 @@ impl Control {
     }
 
     /// Runs a call on a connection of its own, within the deadline.
-    async fn run<T>(
+    pub(crate) async fn run<T>(
         &self,
         call: impl AsyncFnOnce(&mut deadpool_redis::Connection) -> Result<T, RedisError>,
     ) -> Result<T, Unavailable> {

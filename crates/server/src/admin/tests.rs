@@ -1,0 +1,47 @@
+use super::*;
+use crate::backend::Backend;
+use crate::check::tests::{front, local, lost_redis, send};
+
+async fn readyz(backend: Backend, draining: bool) -> (u16, String) {
+    let token = CancellationToken::new();
+    if draining {
+        token.cancel();
+    }
+    let got = send(&router(front(Vec::new(), backend), token), "GET", "/readyz", &[], "").await;
+    (got.status.as_u16(), got.body)
+}
+
+#[tokio::test]
+async fn a_worker_without_redis_is_ready_in_process() {
+    assert_eq!(readyz(local(), false).await, (200, r#"{"ready":true,"store":"local"}"#.into()));
+}
+
+#[tokio::test]
+async fn a_worker_that_has_lost_redis_is_ready_and_says_so() {
+    let body = concat!(
+        r#"{"ready":true,"store":"redis","redis":{"connected":false},"#,
+        r#""degraded":"unreachable"}"#
+    );
+    assert_eq!(readyz(lost_redis(), false).await, (200, body.into()));
+}
+
+#[tokio::test]
+async fn a_worker_that_drains_is_alive_and_not_ready() {
+    let body = r#"{"ready":false,"store":"local","draining":true}"#;
+    assert_eq!(readyz(local(), true).await, (503, body.into()));
+    let token = CancellationToken::new();
+    token.cancel();
+    let admin = router(front(Vec::new(), local()), token);
+    let got = send(&admin, "GET", "/healthz", &[], "").await;
+    assert_eq!((got.status.as_u16(), got.body.as_str()), (200, r#"{"alive":true}"#));
+}
+
+#[tokio::test]
+async fn other_paths_and_methods_are_refused_in_json() {
+    let admin = router(front(Vec::new(), local()), CancellationToken::new());
+    let got = send(&admin, "GET", "/metricks", &[], "").await;
+    let body = r#"{"message":"there is nothing at this path","status_code":404}"#;
+    assert_eq!((got.status.as_u16(), got.body.as_str()), (404, body));
+    let got = send(&admin, "POST", "/readyz", &[], "").await;
+    assert_eq!((got.status.as_u16(), got.header("allow")), (405, Some("GET,HEAD")));
+}

@@ -1,0 +1,48 @@
+//! The check listener: decisions for proxies and services that carry the traffic themselves.
+//!
+//! | route                          | who asks                                                    |
+//! |--------------------------------|-------------------------------------------------------------|
+//! | any method `/check`            | a proxy, about the request in the headers of `?profile=NAME` |
+//! | any method `/check/PATH`       | Envoy, with its own method, about `/PATH`                   |
+//! | `POST /v1/decide`              | a service, about the identities that it names               |
+//!
+//! The listener trusts whoever reaches it, so it belongs on an inner network. What it does not
+//! trust is what a proxy passes on unseen: a client can send any header and any query, so each
+//! profile reads only what its proxy sets itself.
+//!
+//! A request that cannot be read is answered with 400, 404, 405 or 413 and a body of `message` and
+//! `status_code`; nothing is charged for it.
+
+mod batch;
+mod decide;
+mod forward_auth;
+mod profile;
+mod requests;
+#[cfg(test)]
+pub(crate) mod tests;
+mod wire;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{any, post};
+
+use crate::front::SharedFront;
+
+pub(crate) use wire::{method_not_allowed, not_found};
+
+/// The longest body of `POST /v1/decide`, in bytes: a thousand requests of a kilobyte each.
+const BODY_MAX: usize = 1024 * 1024;
+
+/// The routes of the check listener.
+///
+/// The accept loop puts the peer's address into the extensions of every request.
+pub fn router(front: SharedFront) -> Router {
+    Router::new()
+        .route("/check", any(forward_auth::check))
+        .route("/check/", any(forward_auth::check))
+        .route("/check/{*path}", any(forward_auth::check))
+        .route("/v1/decide", post(decide::decide).layer(DefaultBodyLimit::max(BODY_MAX)))
+        .method_not_allowed_fallback(method_not_allowed)
+        .fallback(not_found)
+        .with_state(front)
+}
