@@ -7,7 +7,7 @@ use deadpool_redis::{Manager, Pool, PoolConfig, Runtime, Timeouts};
 use redis::io::tcp::TcpSettings;
 use redis::io::tcp::socket2::TcpKeepalive;
 use redis::{
-    AsyncConnectionConfig, Client, ClientTlsConfig, ConnectionInfo, IntoConnectionInfo,
+    AsyncConnectionConfig, Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, IntoConnectionInfo,
     TlsCertificates,
 };
 
@@ -86,7 +86,8 @@ impl Settings {
         }
         let address = |error: redis::RedisError| OpenError::Address(error.to_string());
         let info = self.url.as_str().into_connection_info().map_err(address)?;
-        let info = if self.url.starts_with("rediss:") { self.with_tls(info)? } else { info };
+        let encrypted = matches!(info.addr(), ConnectionAddr::TcpTls { .. });
+        let info = if encrypted { self.with_tls(info)? } else { info };
         // Naming the client library would ask for one more right, and only some servers know it.
         let login = info.redis_settings().clone().set_skip_set_lib_name();
         // Nagle would hold a pipelined call back until the last one is acknowledged. The user

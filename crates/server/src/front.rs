@@ -11,6 +11,7 @@ use transom_core::{Answer, Ask, Cost, Gate, Identity, Outcome, headers};
 
 use crate::backend::Backend;
 use crate::identity::Identities;
+use crate::telemetry;
 
 /// The front of a worker under one configuration.
 #[derive(Debug)]
@@ -74,7 +75,11 @@ impl Front {
             let policy = Arc::clone(self.gate.policies().find(method, host, path));
             return Answer { policy, outcome: Outcome::Exempt };
         }
-        self.gate.ask(Ask { identity, method, host, path, cost, peek }).await
+        let answer = self.gate.ask(Ask { identity, method, host, path, cost, peek }).await;
+        if !peek {
+            telemetry::decision(identity, cost, &answer);
+        }
+        answer
     }
 
     /// The response to a request that does not pass; `None` where it does.

@@ -54,8 +54,7 @@ impl History {
     }
 
     fn charge(&mut self, entry: &Decided<'_>) {
-        let units = usize::try_from(entry.charged()).unwrap_or(usize::MAX);
-        self.times.extend(std::iter::repeat_n(entry.told.at_us, units));
+        self.times.extend(std::iter::repeat_n(entry.told.at_us, entry.charged() as usize));
     }
 
     /// Units that count in a window when the log holds `length` of them.
@@ -79,12 +78,10 @@ impl History {
         told.retry_after_us == (!told.allowed).then(|| up(wait_us))
             && told.allowed == (entry.charged() > 0 || wait_us == 0)
             && Window::ALL.iter().all(|window| {
-                let limit = told.windows[*window as usize].limit;
-                let remaining = u64::from(limit).saturating_sub(self.used(*window, length));
-                let reset_us = up(self.reset_us(*window, entry.told.at_us, length));
-                let ToldWindow { remaining: told_remaining, reset_us: told_reset_us, .. } =
-                    told.windows[*window as usize];
-                u64::from(told_remaining) == remaining && told_reset_us == reset_us
+                let ToldWindow { limit, remaining, reset_us } = told.windows[*window as usize];
+                let left = u64::from(limit).saturating_sub(self.used(*window, length));
+                u64::from(remaining) == left
+                    && reset_us == up(self.reset_us(*window, told.at_us, length))
             })
     }
 
@@ -106,8 +103,10 @@ impl History {
             if cost > limit {
                 return window.length_us();
             }
-            let leaves = self.gone[window as usize] + usize::try_from(over).unwrap_or(usize::MAX);
-            self.times[leaves - 1] + window.length_us() - entry.told.at_us
+            // The cost is within the limit, so no more has to leave than the window holds.
+            let over = usize::try_from(over).expect("no more units than a vector holds");
+            let leaving_us = self.times[self.gone[window as usize] + over - 1];
+            leaving_us + window.length_us() - entry.told.at_us
         };
         wait(Window::Minute).max(wait(Window::Second))
     }

@@ -14,17 +14,16 @@
 //! The body of a request is never read, and a HEAD request is answered as any other, without a
 //! body.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::response::Response;
 use http::{HeaderName, StatusCode};
 
 use super::profile::{Original, Profile};
 use super::wire;
 use crate::front::{Asked, Front, SharedFront};
-use crate::listen::PeerAddr;
 
 /// The status that a refusal would have but for nginx.
 const REFUSED_AS: HeaderName = HeaderName::from_static("x-ratelimit-status");
@@ -32,7 +31,7 @@ const REFUSED_AS: HeaderName = HeaderName::from_static("x-ratelimit-status");
 /// Answers a proxy.
 pub(super) async fn check(State(front): State<SharedFront>, request: Request) -> Response {
     let (parts, _unread) = request.into_parts();
-    let Some(&PeerAddr(peer)) = parts.extensions.get() else {
+    let Some(&ConnectInfo::<SocketAddr>(peer)) = parts.extensions.get() else {
         tracing::error!("a request came without the address of its peer");
         return wire::problem(StatusCode::INTERNAL_SERVER_ERROR, "the peer is not known");
     };

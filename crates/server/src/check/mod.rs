@@ -35,7 +35,7 @@ const BODY_MAX: usize = 1024 * 1024;
 
 /// The routes of the check listener.
 ///
-/// The accept loop puts the peer's address into the extensions of every request.
+/// A request carries the address of its peer as axum's `ConnectInfo`, which the accept loop sets.
 pub fn router(front: SharedFront) -> Router {
     Router::new()
         .route("/check", any(forward_auth::check))

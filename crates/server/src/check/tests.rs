@@ -11,6 +11,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use axum::Router;
 use axum::body::{Body, to_bytes};
+use axum::extract::ConnectInfo;
 use http::{HeaderMap, HeaderName, Method, Request, StatusCode};
 use tower::ServiceExt as _;
 use transom_core::body::Messages;
@@ -22,7 +23,6 @@ use transom_redis::{Digest, RedisLimiter, Settings};
 use crate::backend::Backend;
 use crate::front::{Front, SharedFront};
 use crate::identity::{Exempt, Identities};
-use crate::listen::PeerAddr;
 
 /// A trusted proxy.
 pub(super) const PROXY: &str = "10.0.0.1:4711";
@@ -114,7 +114,7 @@ pub(crate) async fn send(
         request = request.header(*name, value.as_bytes());
     }
     let peer: SocketAddr = PROXY.parse().unwrap();
-    let request = request.extension(PeerAddr(peer)).body(body.into()).unwrap();
+    let request = request.extension(ConnectInfo(peer)).body(body.into()).unwrap();
     let response = router.clone().oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
     let body = to_bytes(body, usize::MAX).await.unwrap();

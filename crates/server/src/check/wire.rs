@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use transom_core::{Decision, LimitedBy, Outcome, WindowState, delay};
 
 use crate::front::Decided;
+use crate::telemetry::NO_SOURCE;
 
 /// The answer to one request.
 #[derive(Debug, Serialize)]
@@ -65,7 +66,7 @@ impl<'a> Reply<'a> {
             identity: decided.identity.as_str(),
             policy: answer.policy.name.as_str(),
             numbers: decision.map(Numbers::of).unwrap_or_default(),
-            source: decision.map_or("none", |decision| decision.source.as_str()),
+            source: decision.map_or(NO_SOURCE, |decision| decision.source.as_str()),
             degraded: match &answer.outcome {
                 Outcome::Exempt => None,
                 Outcome::Decided { decision, .. } => decision.degraded,

@@ -1,5 +1,7 @@
 //! API keys that are known without Redis.
 
+use std::collections::HashMap;
+
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use transom_core::Identity;
@@ -22,8 +24,9 @@ pub struct ApiKey {
 
 /// Refuses a key that is there twice.
 pub(super) fn check(keys: &[ApiKey]) -> Result<(), Fault> {
+    let mut places = HashMap::new();
     for (place, key) in keys.iter().enumerate() {
-        if let Some(first) = keys[..place].iter().position(|other| other.sha256 == key.sha256) {
+        if let Some(first) = places.insert(key.sha256, place) {
             let reason = format!("the same as api_key[{first}].sha256");
             return Err(Fault::new(format!("api_key[{place}].sha256"), reason));
         }

@@ -136,7 +136,8 @@ impl Config {
         text
     }
 
-    fn policy_table(&self) -> String {
+    /// The policies as a table, the most specific first.
+    pub fn policy_table(&self) -> String {
         let mut table = Table::new();
         table.load_preset(presets::NOTHING).set_header(COLUMNS);
         for policy in self.by_specificity() {

@@ -43,6 +43,11 @@ pub struct GatewayConfig {
     /// `gateway.max_connections` or `TRANSOM__GATEWAY__MAX_CONNECTIONS`.
     #[serde(deserialize_with = "whole::<_, _, 1, 1_000_000>")]
     pub max_connections: usize,
+    /// How long a worker that was asked to end says that it is not ready and serves on, so that a
+    /// load balancer sends it nothing more. Default 0 s, at most 1 h; `gateway.drain_delay` or
+    /// `TRANSOM__GATEWAY__DRAIN_DELAY`.
+    #[serde(deserialize_with = "duration::<_, 0, 3_600_000>")]
+    pub drain_delay: Duration,
     /// How long requests under way may take to end at shutdown. Default 10 s, 0 s to 1 h;
     /// `gateway.drain` or `TRANSOM__GATEWAY__DRAIN`.
     #[serde(deserialize_with = "duration::<_, 0, 3_600_000>")]
@@ -59,6 +64,7 @@ impl Default for GatewayConfig {
             preserve_host: true,
             header_timeout: Duration::from_secs(10),
             max_connections: 10_000,
+            drain_delay: Duration::ZERO,
             drain: Duration::from_secs(10),
         }
     }

@@ -1,0 +1,15 @@
+//! `transom check-config`
+
+use crate::Exit;
+use crate::args::Args;
+use crate::commands::{config, say};
+
+pub(crate) fn run(args: &Args, json: bool) -> anyhow::Result<Exit> {
+    let config = config(args)?;
+    if json {
+        say(serde_json::to_string_pretty(&config.to_json())?);
+    } else {
+        say(config.describe().trim_end());
+    }
+    Ok(Exit::Done)
+}

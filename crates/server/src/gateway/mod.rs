@@ -1,0 +1,126 @@
+//! The gateway: a reverse proxy that asks before it forwards.
+//!
+//! The decision comes before any of the body is read. A request that does not pass is answered
+//! here; one that passes goes to the [`Upstream`], and whatever comes back, an error made here
+//! included, carries the rate-limit fields.
+
+mod body;
+mod echo;
+mod failure;
+mod forwarded;
+mod hop_by_hop;
+mod proxy;
+mod upgrade;
+mod upstream;
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use arc_swap::ArcSwap;
+use axum::extract::ConnectInfo;
+use http::header::HOST;
+use http::request::Parts;
+use http::uri::Authority;
+use http::{Request, Response};
+use http_body_util::{Either, Full};
+use hyper::body::Incoming;
+use tower_service::Service;
+
+use crate::front::{Asked, SharedFront};
+
+pub use body::ResponseBody;
+pub use echo::serve_echo;
+pub use upstream::{Upstream, UpstreamError, UpstreamSettings};
+
+/// The upstream in force; replaced as a whole when the configuration changes.
+pub type SharedUpstream = Arc<ArcSwap<Upstream>>;
+
+/// The service of the gateway's listener, for [`listen::serve`](crate::listen::serve).
+#[derive(Clone, Debug)]
+pub struct Gateway {
+    front: SharedFront,
+    upstream: SharedUpstream,
+}
+
+impl Gateway {
+    /// A gateway that asks `front` and forwards to `upstream`.
+    pub const fn new(front: SharedFront, upstream: SharedUpstream) -> Self {
+        Self { front, upstream }
+    }
+
+    async fn answer(self, request: Request<Incoming>) -> Response<ResponseBody> {
+        let (parts, body) = request.into_parts();
+        let front = self.front.load_full();
+        let peer = peer(&parts);
+        let asked = Asked {
+            peer,
+            method: &parts.method,
+            host: host(&parts),
+            path: parts.uri.path(),
+            headers: &parts.headers,
+        };
+        let decided = front.decide(asked).await;
+        if let Some(refusal) = front.refusal(&decided) {
+            return refusal.map(|json| Either::Left(Full::new(json)));
+        }
+        let trusted = front.identities.is_trusted_proxy(peer);
+        let received = Received { parts, body, peer, trusted };
+        let mut response = self.upstream.load_full().answer(received).await;
+        front.write_headers(&decided, response.headers_mut());
+        response
+    }
+}
+
+impl Service<Request<Incoming>> for Gateway {
+    type Response = Response<ResponseBody>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+        let gateway = self.clone();
+        Box::pin(async move { Ok(gateway.answer(request).await) })
+    }
+}
+
+/// A request that may pass, and where it came from.
+#[derive(Debug)]
+struct Received {
+    parts: Parts,
+    body: Incoming,
+    /// The other end of the TCP connection.
+    peer: IpAddr,
+    /// Whether that is a proxy whose word counts.
+    trusted: bool,
+}
+
+/// The other end of the connection. Every listener notes it; without that note, all callers are
+/// one.
+fn peer(parts: &Parts) -> IpAddr {
+    let noted = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+    noted.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |noted| noted.0.ip().to_canonical())
+}
+
+/// The host asked for: that of an absolute target or of HTTP/2, else the field.
+fn host(parts: &Parts) -> Option<&str> {
+    match parts.uri.authority() {
+        Some(authority) => Some(host_of(authority)),
+        None => parts.headers.get(HOST)?.to_str().ok(),
+    }
+}
+
+/// Host and port, without a user name.
+fn host_of(authority: &Authority) -> &str {
+    let text = authority.as_str();
+    text.rsplit_once('@').map_or(text, |(_, host)| host)
+}
+
+#[cfg(test)]
+mod tests;

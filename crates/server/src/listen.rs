@@ -1,0 +1,178 @@
+//! The accept loop of every listener.
+//!
+//! [`serve`] speaks HTTP/1.1, with upgrades, and HTTP/2 to clients that begin with its preface. A
+//! service finds two extensions on a request: the peer's address as axum's `ConnectInfo`, and the
+//! [`Lease`] of its connection.
+//!
+//! At shutdown nothing more is accepted, idle connections close, and the others have until the
+//! end of [`ListenSettings::drain`] to finish what is in flight.
+
+mod connection;
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use connection::{Builder, Connection, Place, builder};
+
+pub use connection::{
+    HttpService, Lease, MAX_BUFFER_BYTES, MAX_H2_HEADER_BYTES, MAX_H2_STREAMS, MAX_HEADERS,
+};
+
+/// How long connections are still accepted at shutdown.
+const LAST_CALL: Duration = Duration::from_millis(20);
+/// The first and the longest pause after an error that is not of one connection.
+const ACCEPT_PAUSE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
+
+/// How a listener treats its connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListenSettings {
+    /// How long the head of a request may take, from when the connection is made or the request
+    /// before it has ended. So it is also how long a connection may be idle. Default 10 s.
+    pub header_read_timeout: Duration,
+    /// The most connections that are open at a time; more wait to be accepted. Default 10,000.
+    pub max_connections: usize,
+    /// How long requests in flight at shutdown may take to finish. Default 10 s.
+    pub drain: Duration,
+}
+
+impl Default for ListenSettings {
+    fn default() -> Self {
+        Self {
+            header_read_timeout: Duration::from_secs(10),
+            max_connections: 10_000,
+            drain: Duration::from_secs(10),
+        }
+    }
+}
+
+/// How a listener ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drained {
+    /// Connections that were cut off because they had not finished within
+    /// [`ListenSettings::drain`].
+    pub cut: usize,
+}
+
+/// Accepts connections and serves them until `shutdown`, then drains them.
+pub async fn serve<S: HttpService>(
+    listener: TcpListener,
+    settings: ListenSettings,
+    service: S,
+    shutdown: CancellationToken,
+) -> Drained {
+    let server = Server {
+        connections: Arc::new(builder(settings.header_read_timeout)),
+        settings,
+        slots: Arc::new(Semaphore::new(settings.max_connections.clamp(1, Semaphore::MAX_PERMITS))),
+        open: TaskTracker::new(),
+        shutdown,
+        cut: CancellationToken::new(),
+    };
+    // Closing the listener resets what the kernel has accepted on its behalf, so that is served.
+    let mut over = pin!(async {
+        server.shutdown.cancelled().await;
+        sleep(LAST_CALL).await;
+    });
+    loop {
+        tokio::select! {
+            () = &mut over => break,
+            (stream, peer, permit) = server.next(&listener) => {
+                server.spawn(stream, peer, permit, service.clone());
+            }
+        }
+    }
+    drop(listener);
+    server.drain().await
+}
+
+struct Server {
+    connections: Arc<Builder>,
+    settings: ListenSettings,
+    slots: Arc<Semaphore>,
+    open: TaskTracker,
+    shutdown: CancellationToken,
+    cut: CancellationToken,
+}
+
+impl Server {
+    /// Waits for room, then for a connection.
+    async fn next(&self, listener: &TcpListener) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
+        let Ok(permit) = Arc::clone(&self.slots).acquire_owned().await else {
+            // The semaphore is never closed.
+            return std::future::pending().await;
+        };
+        let (stream, peer) = accept(|| listener.accept()).await;
+        (stream, peer, permit)
+    }
+
+    fn spawn<S: HttpService>(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        permit: OwnedSemaphorePermit,
+        service: S,
+    ) {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY was not set");
+        }
+        let place = Place { _permit: permit, _open: self.open.token(), cut: self.cut.clone() };
+        let connection = Connection {
+            builder: Arc::clone(&self.connections),
+            peer,
+            lease: Lease::new(place),
+            first_request_within: self.settings.header_read_timeout,
+            shutdown: self.shutdown.clone(),
+        };
+        tokio::spawn(connection.serve(stream, service));
+    }
+
+    async fn drain(&self) -> Drained {
+        self.open.close();
+        if timeout(self.settings.drain, self.open.wait()).await.is_ok() {
+            return Drained { cut: 0 };
+        }
+        let drained = Drained { cut: self.open.len() };
+        self.cut.cancel();
+        self.open.wait().await;
+        drained
+    }
+}
+
+/// Repeats an attempt to accept until one succeeds. Where the process or the machine has run out
+/// of something, say of file descriptors, the next attempt waits.
+async fn accept<T, F>(mut attempt: impl FnMut() -> F) -> T
+where
+    F: Future<Output = io::Result<T>>,
+{
+    let (mut pause, longest) = ACCEPT_PAUSE;
+    loop {
+        match attempt().await {
+            Ok(accepted) => return accepted,
+            Err(error) if is_of_one_connection(&error) => {
+                tracing::debug!(%error, "a connection was gone before it was accepted");
+            }
+            Err(error) => {
+                tracing::warn!(%error, "no connection can be accepted");
+                sleep(pause).await;
+                pause = (pause * 2).min(longest);
+            }
+        }
+    }
+}
+
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,151 @@
+//! The checker is checked: scripts with one rule broken on purpose are driven by several clients
+//! at once, against a real Redis in real time, and must each be caught by the rules named here.
+//! The script itself passes the same drives.
+
+mod drive;
+
+use Rule::{S1Exact, S2RealTime, S3DenialDue, S4ChargedOnce, S5Hints};
+use drive::{Mutant, TICK_US, caught, passes};
+use transom_tests::checker::Rule;
+
+/// The decision, the same in the script that checks and in the one that adds.
+const ALLOWED: &str = "local allowed = fits(minute, cost) and fits(second, cost)";
+const FITS: &str = "return log.used + cost <= log.limit";
+const MEMBER: &str = "\
+      local member = string.format('%.0f%03d', now + math.floor(sequence / 1000), sequence % 1000)
+      added = redis.pcall('ZADD', log.key, 'NX', int(now), member)
+";
+const TAKEN: &str = "if type(added) == 'table' then return added.err end";
+const EXPIRY_MS: &str = "int(2 * log.length / 1000)";
+const RENEWAL: &str = "if log.newest < now - now % (log.length / 2) then";
+
+#[tokio::test]
+async fn the_script_itself_passes_every_drive() {
+    passes(&[
+        Mutant::new("nothing changed", TAKEN, TAKEN),
+        Mutant::new("a coarse clock", TAKEN, TAKEN).coarse(),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn check_and_add_in_two_calls_are_caught() {
+    let adds = Mutant::new("a peek decides", ALLOWED, "local allowed = true");
+    caught(&[adds.after_a_peek().by(&[S1Exact, S2RealTime])]).await;
+}
+
+#[tokio::test]
+async fn a_limit_off_by_one_is_caught_either_way() {
+    caught(&[
+        Mutant::new("< for <=", FITS, "return log.used + cost < log.limit").by(&[S3DenialDue]),
+        Mutant::new("one more", FITS, "return log.used + cost <= log.limit + 1").by(&[S1Exact]),
+        Mutant::new("cost left out", FITS, "return log.used < log.limit").by(&[S1Exact]),
+        Mutant::new("second left out", ALLOWED, "local allowed = fits(minute, cost)")
+            .by(&[S1Exact]),
+        Mutant::new("minute left out", ALLOWED, "local allowed = fits(second, cost)")
+            .by(&[S1Exact]),
+    ])
+    .await;
+}
+
+/// With a coarse clock, requests fall on the very edge of a window all the time.
+#[tokio::test]
+async fn a_window_edge_off_by_one_is_caught_either_way() {
+    let a_tick_early = format!("if log.newest > now - length + {TICK_US} then");
+    let trimmed_early = format!("'-inf', int(now - log.length + {TICK_US})");
+    let shorter = format!("= 60000000, {}", 1_000_000 - TICK_US);
+    caught(&[
+        Mutant::new(
+            "oldest stays at the edge",
+            "if oldest <= now - length",
+            "if oldest < now - length",
+        )
+        .coarse()
+        .by(&[S3DenialDue]),
+        Mutant::new(
+            "gone without the edge",
+            "'-inf', int(now - length)",
+            "'-inf', '(' .. int(now - length)",
+        )
+        .coarse()
+        .by(&[S3DenialDue]),
+        Mutant::new("newest leaves early", "if log.newest > now - length then", &a_tick_early)
+            .coarse()
+            .by(&[S1Exact]),
+        Mutant::new("trimmed early", "'-inf', int(now - log.length)", &trimmed_early)
+            .coarse()
+            .by(&[S5Hints]),
+        Mutant::new("a shorter second", "= 60000000, 1000000", &shorter).coarse().by(&[S1Exact]),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn members_that_merge_are_caught() {
+    let the_time_alone = "\
+      added = redis.pcall('ZADD', log.key, int(now), int(now))
+      if added == 0 then added = 1 end
+";
+    let taken_is_kept = format!("{TAKEN} added = 1");
+    caught(&[
+        Mutant::new("the time alone", MEMBER, the_time_alone).by(&[S1Exact, S4ChargedOnce]),
+        Mutant::new("a taken member is kept", TAKEN, &taken_is_kept)
+            .coarse()
+            .by(&[S1Exact, S4ChargedOnce]),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn an_expiry_that_forgets_what_counts_is_caught() {
+    caught(&[
+        Mutant::new("half a window", EXPIRY_MS, "int(log.length / 2000)").by(&[S1Exact]),
+        Mutant::new("one window", EXPIRY_MS, "int(log.length / 1000)").by(&[S5Hints]),
+        Mutant::new("never renewed", RENEWAL, "if log.newest == 0 then").by(&[S1Exact]),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn an_expiry_that_is_missing_or_too_long_is_caught() {
+    caught(&[
+        Mutant::new("none", RENEWAL, "if false then").by_expiry(),
+        Mutant::new("three windows", EXPIRY_MS, "int(3 * log.length / 1000)").by_expiry(),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn a_clock_of_each_workers_own_is_caught() {
+    caught(&[Mutant::skewed(&[0, 3, -2, 0]).by(&[S2RealTime])]).await;
+    passes(&[Mutant::skewed(&[0, 0, 0, 0])]).await;
+}
+
+#[tokio::test]
+async fn a_request_charged_wrongly_is_caught() {
+    caught(&[
+        Mutant::new("a denial is charged", "if allowed and cost > 0 then", "if cost > 0 then")
+            .by(&[S3DenialDue, S4ChargedOnce]),
+        Mutant::new("charged twice", "for _ = 1, cost do", "for _ = 1, 2 * cost do")
+            .by(&[S3DenialDue, S4ChargedOnce]),
+        Mutant::new("charged once for any cost", "for _ = 1, cost do", "for _ = 1, 1 do")
+            .by(&[S1Exact, S4ChargedOnce]),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn a_hint_that_is_wrong_is_caught() {
+    caught(&[
+        Mutant::new("the wait for one more", "log.gone + over - 1", "log.gone + over")
+            .by(&[S5Hints]),
+        Mutant::new("what was left before", "log.used = log.used + cost", "").by(&[S5Hints]),
+        Mutant::new(
+            "no reset of the first",
+            "if log.used == 0 then log.reset = log.length end",
+            "",
+        )
+        .by(&[S5Hints]),
+    ])
+    .await;
+}

@@ -1,0 +1,41 @@
+//! The binary `transom`, built for the test that runs it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use crate::redis_server::repository;
+
+/// The worker's binary in the profile of the running test. It is built at the first call, so that
+/// it is never older than the test.
+///
+/// # Panics
+///
+/// If it cannot be built; the compiler has said why.
+pub fn worker_binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(build)
+}
+
+fn build() -> PathBuf {
+    // TARGET/PROFILE/deps/TEST-HASH
+    let test = std::env::current_exe().expect("the path of the running test");
+    let folder = test.ancestors().nth(2).expect("the folder of a profile");
+    let profile = folder.file_name().and_then(|name| name.to_str()).expect("a profile's name");
+    let built = Command::new(env!("CARGO"))
+        .args(["build", "--package", "transom-cli", "--bin", "transom"])
+        .args(["--profile", if profile == "debug" { "dev" } else { profile }])
+        .args(["--message-format", "json-render-diagnostics", "--quiet", "--target-dir"])
+        .arg(folder.parent().expect("the folder of all profiles"))
+        .current_dir(repository())
+        .stderr(Stdio::inherit())
+        .output()
+        .expect("cargo, which built this test");
+    assert!(built.status.success(), "transom-cli does not build");
+    let messages = String::from_utf8_lossy(&built.stdout);
+    let executable = messages.lines().rev().find_map(|line| {
+        let message: serde_json::Value = serde_json::from_str(line).ok()?;
+        message["executable"].as_str().map(PathBuf::from)
+    });
+    executable.expect("the name of the binary, as cargo prints it")
+}
