@@ -14,7 +14,7 @@ use crate::args::Args;
 /// The settings that a command runs under: the file, the environment, then the arguments.
 fn config(args: &Args) -> Result<Config, ConfigError> {
     let redis = args.redis.as_ref().map(|url| ("TRANSOM__REDIS__URL".to_owned(), url.clone()));
-    Config::load(args.config.as_deref(), std::env::vars().chain(redis))
+    Config::load(args.config.as_deref(), Config::environment().into_iter().chain(redis))
 }
 
 /// What a command has to say.

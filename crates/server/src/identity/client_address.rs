@@ -81,7 +81,7 @@ impl ForwardedHeader {
     }
 }
 
-/// Finds the address of the client, see the [module](self) for the rules.
+/// Finds the address of the client, by the rules at the head of this module.
 #[derive(Clone, Debug)]
 pub struct ClientAddress {
     /// Sorted, and none within another.
