@@ -1,6 +1,8 @@
 //! What the tests stand on: real servers, traces, a clock in Redis that a test can set, and a
 //! slow and obvious model of the limiter.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
 pub mod checker;
 pub mod clock;
 pub mod fleet;

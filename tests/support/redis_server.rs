@@ -28,9 +28,16 @@ pub struct RedisServer {
 }
 
 #[derive(Debug)]
+struct Process {
+    command: Command,
+    child: Child,
+    folder: TempDir,
+}
+
+#[derive(Debug)]
 enum Running {
     Container { container: Option<Box<ContainerAsync<GenericImage>>>, runtime: Handle },
-    Process { command: Command, child: Child, folder: TempDir },
+    Process(Box<Process>),
 }
 
 impl RedisServer {
@@ -65,7 +72,8 @@ impl RedisServer {
             .stdout(Stdio::null());
         let child = spawn(&mut command);
         let url = format!("redis://127.0.0.1:{port}");
-        let server = Self { url, running: Running::Process { command, child, folder } };
+        let server =
+            Self { url, running: Running::Process(Box::new(Process { command, child, folder })) };
         server.ready().await;
         server
     }
@@ -92,7 +100,7 @@ impl RedisServer {
     /// The process id, for a server that runs as a process.
     pub fn pid(&self) -> Option<u32> {
         match &self.running {
-            Running::Process { child, .. } => Some(child.id()),
+            Running::Process(process) => Some(process.child.id()),
             Running::Container { .. } => None,
         }
     }
@@ -100,7 +108,7 @@ impl RedisServer {
     /// The folder of a server that runs as a process.
     pub fn folder(&self) -> Option<&Path> {
         match &self.running {
-            Running::Process { folder, .. } => Some(folder.path()),
+            Running::Process(process) => Some(process.folder.path()),
             Running::Container { .. } => None,
         }
     }
@@ -111,11 +119,11 @@ impl RedisServer {
     ///
     /// If it runs as a container.
     pub fn stop(&mut self) {
-        let Running::Process { child, .. } = &mut self.running else {
+        let Running::Process(process) = &mut self.running else {
             panic!("a test that breaks its server starts it as a process");
         };
-        child.kill().unwrap();
-        child.wait().unwrap();
+        process.child.kill().unwrap();
+        process.child.wait().unwrap();
     }
 
     /// Starts a server that was [stopped](Self::stop) on the same port, empty.
@@ -124,10 +132,10 @@ impl RedisServer {
     ///
     /// If it runs as a container.
     pub async fn start_again(&mut self) {
-        let Running::Process { command, child, .. } = &mut self.running else {
+        let Running::Process(process) = &mut self.running else {
             panic!("a test that breaks its server starts it as a process");
         };
-        *child = spawn(command);
+        process.child = spawn(&mut process.command);
         self.ready().await;
     }
 
@@ -161,9 +169,9 @@ impl RedisServer {
 impl Drop for RedisServer {
     fn drop(&mut self) {
         match &mut self.running {
-            Running::Process { child, .. } => {
-                let _ = child.kill();
-                let _ = child.wait();
+            Running::Process(process) => {
+                let _ = process.child.kill();
+                let _ = process.child.wait();
             }
             Running::Container { container, runtime } => {
                 // Its removal needs a runtime, which is not there at the end of a plain test.

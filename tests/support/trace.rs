@@ -111,7 +111,6 @@ impl From<&Decision> for Expected {
 }
 
 /// The folder of the traces: `TRANSOM_VECTORS`, or the one beside the tests.
-#[expect(clippy::disallowed_methods, reason = "the tests' own switch")]
 pub fn folder() -> PathBuf {
     std::env::var_os("TRANSOM_VECTORS")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors"), PathBuf::from)

@@ -187,7 +187,9 @@ mod tests {
         assert_eq!(Digest::of(b"abc").to_string(), abc);
         assert_eq!(Digest::from_hex(abc), Some(Digest::of(b"abc")));
         assert_eq!(Digest::from_hex(&abc.to_uppercase()), Some(Digest::of(b"abc")));
-        for bad in ["", "ba78", &abc[1..], &"+f".repeat(32), &format!("{}g", &abc[1..]), &"é".repeat(32)] {
+        for bad in
+            ["", "ba78", &abc[1..], &"+f".repeat(32), &format!("{}g", &abc[1..]), &"é".repeat(32)]
+        {
             assert_eq!(Digest::from_hex(bad), None, "{bad}");
         }
     }

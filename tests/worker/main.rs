@@ -1,0 +1,16 @@
+//! One worker as a process, on real sockets: what a newcomer, a client, an operator and a broken
+//! Redis meet.
+
+mod api_keys;
+mod arguments;
+mod configuration;
+mod drain;
+mod first_minute;
+mod forged;
+mod http;
+mod outage;
+mod paths;
+mod process;
+mod secrets;
+mod upstream;
+mod without_redis;

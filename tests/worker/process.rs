@@ -1,0 +1,197 @@
+//! The binary as a process: a worker that serves, or a command that ends.
+
+use std::fs::File;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use tokio::time::sleep;
+use transom_tests::fleet::worker_binary;
+
+/// How long a process may take to serve, or to end. Long, for a machine that is busy.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How often a state is looked at that is waited for.
+pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+/// The last line of a banner begins with this.
+const LAST_WORDS: &str = "\n  curl -i ";
+
+/// Listeners on any free ports; the banner names them.
+const FREE_PORTS: [(&str, &str); 3] = [
+    ("TRANSOM__LISTEN__GATEWAY", "127.0.0.1:0"),
+    ("TRANSOM__LISTEN__CHECK", "127.0.0.1:0"),
+    ("TRANSOM__LISTEN__ADMIN", "127.0.0.1:0"),
+];
+
+/// How a command ended and what it wrote.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// The exit code; none where a signal ended it.
+    pub(crate) code: Option<i32>,
+    /// Standard output.
+    pub(crate) stdout: String,
+    /// Standard error.
+    pub(crate) stderr: String,
+}
+
+/// A process. It is killed when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Process {
+    child: Child,
+    folder: TempDir,
+}
+
+impl Process {
+    /// Starts the binary with these arguments and no variables but these.
+    pub(crate) fn start(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder for what a process writes");
+        let file = |name| File::create(folder.path().join(name)).expect("a file in it");
+        let child = Command::new(worker_binary())
+            .args(arguments)
+            .env_clear()
+            .envs(variables.iter().copied())
+            .current_dir(folder.path())
+            .stdout(file("stdout"))
+            .stderr(file("stderr"))
+            .spawn()
+            .expect("the binary that was just built");
+        Self { child, folder }
+    }
+
+    /// Waits until it ends.
+    pub(crate) async fn end(&mut self) -> Ended {
+        let started = Instant::now();
+        while self.exit_status().is_none() {
+            assert!(started.elapsed() < PATIENCE, "it does not end: {}", self.all_said());
+            sleep(LOOK_AGAIN).await;
+        }
+        Ended {
+            code: self.exit_status().and_then(|status| status.code()),
+            stdout: self.said("stdout"),
+            stderr: self.said("stderr"),
+        }
+    }
+
+    /// Sends a signal by its name, such as `TERM`.
+    pub(crate) fn signal(&self, name: &str) {
+        signal(self.child.id(), name);
+    }
+
+    /// Standard output and standard error so far.
+    pub(crate) fn all_said(&self) -> String {
+        self.said("stdout") + &self.said("stderr")
+    }
+
+    fn said(&self, name: &str) -> String {
+        std::fs::read_to_string(self.folder.path().join(name)).expect("a file of this process")
+    }
+
+    fn exit_status(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("the state of a child")
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Sends a signal to any process.
+pub(crate) fn signal(pid: u32, name: &str) {
+    let status = Command::new("kill").args(["-s", name, &pid.to_string()]).status();
+    assert!(status.is_ok_and(|status| status.success()), "no signal {name} was sent");
+}
+
+/// Runs a command to its end.
+pub(crate) async fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Ended {
+    Process::start(arguments, variables).end().await
+}
+
+/// A worker that serves.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    /// The reverse proxy.
+    pub(crate) gateway: SocketAddr,
+    /// Decisions.
+    pub(crate) check: SocketAddr,
+    /// Health.
+    pub(crate) admin: SocketAddr,
+    /// What it printed at the start.
+    pub(crate) banner: String,
+    /// The process.
+    pub(crate) process: Process,
+    _file: TempDir,
+}
+
+impl Worker {
+    /// Starts a worker with this file, in TOML, and waits until it serves.
+    pub(crate) async fn start(config: &str) -> Self {
+        Self::with(config, &[]).await
+    }
+
+    /// Starts a worker with this file and these variables, and waits until it serves.
+    pub(crate) async fn with(config: &str, variables: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder for a configuration");
+        let path = write(&folder, "transom.toml", config);
+        let file = [("TRANSOM_CONFIG", text(&path))];
+        Self::serving(&[&file, variables].concat(), folder).await
+    }
+
+    /// Starts a worker with nothing configured but its ports, and waits until it serves.
+    pub(crate) async fn by_default() -> Self {
+        Self::serving(&[], tempfile::tempdir().expect("a folder")).await
+    }
+
+    async fn serving(variables: &[(&str, &str)], file: TempDir) -> Self {
+        let mut process = Process::start(&[], &[&FREE_PORTS[..], variables].concat());
+        let started = Instant::now();
+        let banner = loop {
+            let said = process.said("stdout");
+            if said.contains(LAST_WORDS) && said.ends_with('\n') {
+                break said;
+            }
+            let ended = process.exit_status();
+            assert!(ended.is_none(), "a worker ended ({ended:?}): {}", process.all_said());
+            assert!(started.elapsed() < PATIENCE, "no banner: {}", process.all_said());
+            sleep(LOOK_AGAIN).await;
+        };
+        let [gateway, check, admin] =
+            ["gateway", "check", "admin"].map(|listener| address(&banner, listener));
+        Self { gateway, check, admin, banner, process, _file: file }
+    }
+}
+
+impl Drop for Worker {
+    #[expect(clippy::print_stderr, reason = "what a worker said belongs to a failed test")]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- the worker on {}\n{}", self.gateway, self.process.all_said());
+        }
+    }
+}
+
+/// Where a banner says that a listener is.
+fn address(banner: &str, listener: &str) -> SocketAddr {
+    let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let mut lines = banner.lines().map(words);
+    let line = lines.find(|line| line.first().is_some_and(|first| first == listener));
+    let url = line.and_then(|line| line.get(1).cloned());
+    let url = url.unwrap_or_else(|| panic!("the banner does not name {listener}: {banner}"));
+    url.trim_start_matches("http://").parse().expect("an address in the banner")
+}
+
+/// Writes a file of a test.
+pub(crate) fn write(folder: &TempDir, name: &str, content: &str) -> PathBuf {
+    let path = folder.path().join(name);
+    std::fs::write(&path, content).expect("a file of this test");
+    path
+}
+
+/// A path as an argument.
+pub(crate) fn text(path: &Path) -> &str {
+    path.to_str().expect("a path in plain letters")
+}
