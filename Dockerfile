@@ -1,26 +1,28 @@
 # One image for the worker and for everything else that the binary `transom` does. Built from crates.io alone, by the
 # classic builder as well as by BuildKit: no `# syntax` line, no `RUN --mount`, no `COPY --chmod`.
 
-# What cargo needs to know before it can build the dependencies: manifests, the lock file, the names of the sources.
+# What cargo needs to know before it can build the dependencies: manifests, the lock file, and where each crate begins.
 FROM rust:1-slim-bookworm AS plan
 WORKDIR /src
 COPY . .
-RUN find . -type f ! -name Cargo.toml ! -name Cargo.lock ! -name '*.rs' -delete \
-    && find . -name '*.rs' -exec sh -c 'echo "//! Nothing yet." | tee "$@"' sh {} + \
-    && find . -name main.rs -exec sh -c 'echo "fn main() { }" | tee -a "$@"' sh {} +
+RUN find . -type f ! -name Cargo.toml ! -name Cargo.lock ! -name lib.rs ! -name main.rs -delete \
+    && find . -type d -empty -delete \
+    && find . -name lib.rs -exec sh -c 'echo "//! Nothing yet." | tee "$@"' sh {} + \
+    && find . -name main.rs -exec sh -c 'echo "fn main() { }" | tee "$@"' sh {} +
 
 FROM rust:1-slim-bookworm AS build
 WORKDIR /src
 # Symbols stay, so that a backtrace has names; line tables would be most of the image.
 ENV CARGO_PROFILE_RELEASE_DEBUG=false CARGO_PROFILE_RELEASE_STRIP=debuginfo
 
-# The dependencies, in a layer that lives until a manifest changes or a source file comes or goes.
+# The dependencies, in a layer that lives until a manifest changes.
 COPY --from=plan /src .
 RUN cargo build --release --locked -p transom-cli
 
-# The product. The sources are touched because cargo goes by time stamps, and the files above are younger.
+# The product. The sources are touched because cargo goes by time stamps, and the files above are younger. What the
+# dependencies generated stays as it is, or they would be built again.
 COPY . .
-RUN find . -name '*.rs' -exec touch {} + \
+RUN find crates -name '*.rs' -exec touch {} + \
     && cargo build --release --locked -p transom-cli
 
 FROM debian:bookworm-slim

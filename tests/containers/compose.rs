@@ -84,11 +84,12 @@ async fn a_fleet_is_one_limiter_while_its_workers_die_multiply_and_restart() {
     }
     seen.extend(load.stop().await);
 
-    let failed: Vec<&Seen> =
-        seen.iter().filter(|seen| matches!(seen.got, Got::Failed(_))).collect();
-    for failed in &failed {
-        let in_flight = failed.sent_ns < killed_to_ns && failed.received_ns > killed_from_ns;
-        assert!(in_flight, "failed, and not because a worker was killed: {failed:?}");
+    let mut failed = Vec::new();
+    for seen in &seen {
+        let Got::Failed(why) = &seen.got else { continue };
+        let in_flight = seen.sent_ns < killed_to_ns && seen.received_ns > killed_from_ns;
+        assert!(in_flight, "failed, and not because a worker was killed: {why}, {seen:?}");
+        failed.push(seen);
     }
     assert!(failed.len() <= CONNECTIONS, "{} requests were in flight", failed.len());
 
@@ -129,15 +130,15 @@ async fn a_fleet_is_one_limiter_while_its_workers_die_multiply_and_restart() {
 async fn two_of_three_are_admitted(stack: &Stack) -> Vec<Seen> {
     let client = Client::new(stack.address());
     let key = Key {
-        identity: format!("ip:{}", stack.gateway_address()).parse().unwrap(),
-        policy: PolicyName::new("few").unwrap(),
+        identity: format!("ip:{}", stack.gateway_address()).parse().expect("an identity"),
+        policy: PolicyName::new("few").expect("a name"),
     };
     let mut seen = Vec::new();
     for (remaining, status) in [("1", 200), ("0", 200), ("0", 429)] {
         let sent_ns = monotonic_ns();
-        let answer = client.get("/few", HeaderMap::new()).await.unwrap();
+        let answer = client.get("/few", HeaderMap::new()).await.expect("an answer");
         assert_eq!(answer.status(), status, "{answer:?}");
-        let field = |name| answer.headers().get(name).map(|value| value.to_str().unwrap());
+        let field = |name| answer.headers().get(name).map(|value| value.to_str().expect("a text"));
         for name in ["x-ratelimit-limit", "x-ratelimit-limit-second"] {
             assert_eq!(field(name), Some("2"), "{name}: {answer:?}");
         }
@@ -148,7 +149,8 @@ async fn two_of_three_are_admitted(stack: &Stack) -> Vec<Seen> {
         let got = if answer.status() == StatusCode::OK {
             Got::Admitted
         } else {
-            let body: serde_json::Value = serde_json::from_slice(answer.body()).unwrap();
+            let body: serde_json::Value =
+                serde_json::from_slice(answer.body()).expect("a JSON body");
             assert_eq!(body["message"], "You have exceeded your IP rate limit.");
             assert_eq!(body["status_code"], 429);
             assert_eq!(field("retry-after"), Some(body["retry_after"].to_string().as_str()));
@@ -161,7 +163,8 @@ async fn two_of_three_are_admitted(stack: &Stack) -> Vec<Seen> {
 
 /// How far the clock of Redis is ahead of the clients', in which every answer is a little late.
 async fn ahead_ns(redis: &mut redis::aio::MultiplexedConnection) -> u64 {
-    let (seconds, micros): (u64, u64) = redis::cmd("TIME").query_async(redis).await.unwrap();
+    let (seconds, micros): (u64, u64) =
+        redis::cmd("TIME").query_async(redis).await.expect("the time");
     (seconds * 1_000_000 + micros) * 1_000 - monotonic_ns()
 }
 

@@ -1,7 +1,7 @@
 //! The decisions that workers have logged, as records for the checker.
 
 use serde::Deserialize;
-use transom_core::{Identity, PolicyName};
+use transom_core::PolicyName;
 use transom_tests::checker::{Key, Outcome, Record, Source, Told, ToldWindow};
 
 /// What each line of a decision has in its `target`.
@@ -16,7 +16,7 @@ struct Line {
 /// A line that says what was decided.
 #[derive(Debug, Deserialize)]
 struct Decision {
-    identity: Identity,
+    identity: String,
     policy: PolicyName,
     cost: u32,
     allowed: bool,
@@ -46,6 +46,7 @@ pub(crate) fn decisions(worker: usize, log: &str) -> Vec<Record> {
 fn record(worker: usize, line: &str) -> Record {
     let said: Decision =
         serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in {line}"));
+    let identity = said.identity.parse().expect("a decision is about an identity");
     let source = match (said.source.as_str(), &said.degraded) {
         ("redis", None) => Source::Redis,
         ("cache", None) => Source::Cache,
@@ -66,7 +67,7 @@ fn record(worker: usize, line: &str) -> Record {
     };
     Record {
         worker,
-        key: Key { identity: said.identity, policy: said.policy },
+        key: Key { identity, policy: said.policy },
         cost: said.cost,
         outcome: Outcome::Told(told),
         // The clock of Redis stands in for that of the clients, see `Timeline`.

@@ -62,7 +62,7 @@ impl Stack {
         let stack = Self { compose, name, net: free_net(), port, folder };
         static BUILT: OnceLock<()> = OnceLock::new();
         BUILT.get_or_init(|| {
-            stack.compose(&["build"]);
+            stack.compose(&["build", "worker"]);
         });
         stack.scale(workers);
         stack
@@ -152,7 +152,9 @@ impl Drop for Stack {
     #[expect(clippy::print_stderr, reason = "what the containers said belongs to a failed test")]
     fn drop(&mut self) {
         if std::thread::panicking() {
-            for arguments in [["ps", "-a"].as_slice(), &["logs", "--no-color", "--tail", SHOWN_LINES]] {
+            for arguments in
+                [["ps", "-a"].as_slice(), &["logs", "--no-color", "--tail", SHOWN_LINES]]
+            {
                 if let Ok(output) = self.command().args(arguments).output() {
                     eprintln!("{}", String::from_utf8_lossy(&output.stdout));
                 }

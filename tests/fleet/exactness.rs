@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use transom_core::{Identity, PolicyName};
 use transom_tests::RedisServer;
-use transom_tests::checker::{Clock, Key, Report, check, check_members};
+use transom_tests::checker::{Clock, Key, Report, Rule, check, check_members};
 use transom_tests::fleet::{Ask, Fleet, Load, Setup, drive, long};
 use transom_tests::windows::Windows;
 
@@ -42,12 +42,12 @@ fn ask(user: &str, policy: &str, path: &'static str, cost: u32) -> Ask {
     Ask { key: Key { identity, policy }, path, cost }
 }
 
-/// A request of one of `keys` users, under one of the policies, one in four for more than a unit.
+/// A request of one of `keys` users, under one of the policies, one in four not for a single unit.
 /// Half of them come from the first hundred users, so that many users are also denied.
 fn any_of(keys: usize) -> Ask {
     let busiest = if fastrand::bool() { keys.min(100) } else { keys };
     let user = format!("{keys}-{}", fastrand::usize(..busiest));
-    let cost = if fastrand::u8(..4) == 0 { fastrand::u32(2..=5) } else { 1 };
+    let cost = if fastrand::u8(..4) == 0 { fastrand::u32(0..=5) } else { 1 };
     match fastrand::u8(..3) {
         0 => ask(&user, "default", "/any", cost),
         1 => ask(&user, "wide", "/wide", cost),
@@ -84,6 +84,7 @@ async fn four_workers_on_1_and_10_and_10_000_keys_admit_exactly_what_they_may() 
 
 /// A run in which next to nothing was admitted, or denied, would prove nothing.
 #[track_caller]
+#[expect(clippy::print_stdout, reason = "the numbers belong to the result")]
 fn holds(keys: usize, report: &Report) {
     println!("{keys} keys asked: {report}");
     report.assert_clean();
@@ -91,4 +92,19 @@ fn holds(keys: usize, report: &Report) {
     assert_eq!((counts.unknown, counts.degraded), (0, 0), "every request was decided in Redis");
     let admitted = if keys == 1 { 40 } else { 300 };
     assert!(counts.admitted >= admitted && counts.denied >= 300, "{report}");
+}
+
+/// The judgement over a fleet can fail: workers that keep their windows apart admit too much.
+#[tokio::test]
+async fn workers_that_do_not_share_their_windows_are_caught() {
+    let server = RedisServer::start().await;
+    let setup = Setup { workers: 2, redis_url: &server.url, config: CONFIG, ..Setup::default() };
+    let fleets = ["left:1", "right:1"].map(|prefix| Fleet::start(&Setup { prefix, ..setup }));
+    let workers: Vec<_> = fleets.iter().flat_map(Fleet::check_addresses).collect();
+    let load = Load { connections: 16, lasts: Duration::from_secs(1), at_most: usize::MAX };
+
+    let report = check(&drive(&workers, load, || any_of(1)).await, Clock::REDIS);
+
+    assert!(report.broke(Rule::S1Exact), "{report}");
+    assert!(report.broke(Rule::S2RealTime), "{report}");
 }

@@ -87,7 +87,7 @@ async fn a_key_of_another_type_fails_its_own_request_alone() {
 async fn a_full_server_refuses_loudly_and_does_not_grow() {
     let mut setup = Setup::new().await;
     setup.limiter.admit(&request("a", 60, 2, 1)).await.unwrap();
-    setup.ask::<()>(&["CONFIG", "SET", "maxmemory", "1mb"]).await;
+    setup.ask::<()>(&["CONFIG", "SET", "maxmemory", "1"]).await;
     let keys: u64 = setup.ask(&["DBSIZE"]).await;
     for n in 0..20 {
         let refused = setup.limiter.admit(&request(&format!("new-{n}"), 60, 2, 1)).await;

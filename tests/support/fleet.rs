@@ -5,20 +5,19 @@ mod binary;
 mod load;
 
 use std::fs::File;
-use std::net::{SocketAddr, TcpStream};
-use std::path::PathBuf;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::redis_server::free_port;
-
 pub use answer::Answer;
 pub use binary::worker_binary;
 pub use load::{Ask, Client, Load, drive};
 
+const ANY_PORT: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0));
 /// How long a worker may take until it serves.
 const READY_WITHIN: Duration = Duration::from_secs(20);
 /// The end of what a worker wrote, shown when its test fails.
@@ -60,14 +59,14 @@ impl Fleet {
     ///
     /// # Panics
     ///
-    /// If one does not; what it wrote is in the message.
+    /// If one does not; what it wrote is shown.
     pub fn start(setup: &Setup<'_>) -> Self {
         let folder = tempfile::tempdir().expect("a folder for the fleet");
         let config = folder.path().join("transom.toml");
         std::fs::write(&config, setup.config).expect("a configuration file");
         let start = |number| {
             let log = folder.path().join(format!("worker-{number}.log"));
-            Worker::start(setup, &["--config", &config.to_string_lossy()], log)
+            Worker::start(setup, &config, log)
         };
         let mut workers: Vec<Worker> = (0..setup.workers).map(start).collect();
         for worker in &mut workers {
@@ -96,16 +95,16 @@ pub struct Worker {
 }
 
 impl Worker {
-    fn start(setup: &Setup<'_>, arguments: &[&str], log: PathBuf) -> Self {
-        let [gateway, check, admin] =
-            std::array::from_fn(|_| SocketAddr::from(([127, 0, 0, 1], free_port())));
+    /// Starts one on free ports of loopback.
+    fn start(setup: &Setup<'_>, config: &Path, log: PathBuf) -> Self {
         let out = File::create(&log).expect("a file for what a worker writes");
         let child = Command::new(worker_binary())
-            .args(arguments)
+            .arg("--config")
+            .arg(config)
             .arg("serve")
-            .env("TRANSOM__LISTEN__GATEWAY", gateway.to_string())
-            .env("TRANSOM__LISTEN__CHECK", check.to_string())
-            .env("TRANSOM__LISTEN__ADMIN", admin.to_string())
+            .env("TRANSOM__LISTEN__GATEWAY", ANY_PORT.to_string())
+            .env("TRANSOM__LISTEN__CHECK", ANY_PORT.to_string())
+            .env("TRANSOM__LISTEN__ADMIN", ANY_PORT.to_string())
             .env("TRANSOM__REDIS__URL", setup.redis_url)
             .env("TRANSOM__REDIS__PREFIX", setup.prefix)
             .env("TRANSOM__REDIS__DEADLINE", setup.deadline)
@@ -113,31 +112,40 @@ impl Worker {
             .stderr(out)
             .spawn()
             .expect("the binary that was just built");
-        Self { gateway, check, admin, child, log }
+        Self { gateway: ANY_PORT, check: ANY_PORT, admin: ANY_PORT, child, log }
     }
 
-    /// Waits until the gateway answers, which is bound last.
+    /// Waits until it has said where it listens, which it does when it has bound all.
     fn ready(&mut self) {
         let started = Instant::now();
-        while TcpStream::connect(self.gateway).is_err() {
+        loop {
+            if let [Some(gateway), Some(check), Some(admin)] =
+                ["gateway", "check", "admin"].map(|name| self.said(name))
+            {
+                (self.gateway, self.check, self.admin) = (gateway, check, admin);
+                return;
+            }
             let ended = self.child.try_wait().expect("the state of a child");
-            assert!(ended.is_none(), "a worker ended ({ended:?}):\n{}", self.last_lines());
+            let waited = started.elapsed();
             assert!(
-                started.elapsed() < READY_WITHIN,
-                "a worker does not serve:\n{}",
-                self.last_lines()
+                ended.is_none() && waited < READY_WITHIN,
+                "a worker does not serve after {waited:?} ({ended:?})"
             );
             std::thread::sleep(Duration::from_millis(20));
         }
     }
 
-    /// The process id.
-    pub fn pid(&self) -> u32 {
-        self.child.id()
+    /// The address in a whole line such as `  gateway  http://127.0.0.1:8080  ...`.
+    fn said(&self, listener: &str) -> Option<SocketAddr> {
+        let text = std::fs::read_to_string(&self.log).ok()?;
+        let lines = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+        let mut words = lines.map(str::split_whitespace);
+        let mut line = words.find(|words| words.clone().next() == Some(listener))?;
+        line.nth(1)?.strip_prefix("http://")?.parse().ok()
     }
 
     /// The end of what it wrote.
-    pub fn last_lines(&self) -> String {
+    fn last_lines(&self) -> String {
         let text = std::fs::read_to_string(&self.log).unwrap_or_else(|error| error.to_string());
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n")

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::http::{decide, get, is_decided, left, number, send};
+use crate::client::{decide, get, is_decided, left, number, send};
 use crate::process::Worker;
 
 /// Ten a minute, so that the second does not matter.
@@ -13,6 +13,13 @@ const TEN: &str = r#"
 name = "default"
 minute = 10
 second = 10
+"#;
+
+const NOTHING: &str = r#"
+[[policy]]
+name = "default"
+minute = 0
+second = 0
 "#;
 
 /// The URL of the `curl` that a banner prints.
@@ -65,7 +72,8 @@ async fn the_printed_curl_gets_200_200_and_429_within_a_second() {
 
 #[tokio::test]
 async fn the_banner_says_where_a_worker_listens_and_what_is_in_force() {
-    let search = "[[policy]]\nname = \"search\"\npath = \"/v1/search/{*rest}\"\nminute = 30\nsecond = 1\n";
+    let search =
+        "[[policy]]\nname = \"search\"\npath = \"/v1/search/{*rest}\"\nminute = 30\nsecond = 1\n";
     let worker = Worker::start(&format!("{TEN}{search}")).await;
     for (address, path) in
         [(worker.gateway, "/"), (worker.check, "/check"), (worker.admin, "/healthz")]
@@ -77,10 +85,12 @@ async fn the_banner_says_where_a_worker_listens_and_what_is_in_force() {
         let row = worker.banner.lines().find(|line| line.trim_start().starts_with(name)).unwrap();
         row.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
     };
-    let search =
-        ["search", "any", "any", "/v1/search/{*rest}", "30", "1", "1", "enforce", "local"];
+    let search = ["search", "any", "any", "/v1/search/{*rest}", "30", "1", "1", "enforce", "local"];
     assert_eq!(row("search "), search);
-    assert_eq!(row("default "), ["default", "any", "any", "any", "10", "10", "1", "enforce", "local"]);
+    assert_eq!(
+        row("default "),
+        ["default", "any", "any", "any", "10", "10", "1", "enforce", "local"]
+    );
     assert_eq!(row("limiter ")[1..3], ["in", "process,"], "{}", worker.banner);
     assert_eq!(printed_url(&worker), format!("{}/v1/people", worker.gateway));
 }
@@ -98,10 +108,9 @@ async fn gateway_check_and_decide_charge_one_caller_once_each() {
     ];
     let reply = send(worker.check, "GET", "/check?profile=nginx", &nginx, "").await;
     remaining.push(number(&reply, "x-ratelimit-remaining"));
-    for asked in [
-        asked.clone(),
-        json!({"identity": "ip:::ffff:127.0.0.1", "path": "/v1/people", "cost": 2}),
-    ] {
+    for asked in
+        [asked.clone(), json!({"identity": "ip:::ffff:127.0.0.1", "path": "/v1/people", "cost": 2})]
+    {
         let answer = decide(worker.check, &asked).await;
         assert_eq!((&answer["identity"], &answer["source"]), (&asked_for(), &json!("local")));
         remaining.push(answer["minute"]["remaining"].as_u64().unwrap());
@@ -143,7 +152,7 @@ async fn head_is_limited_as_get_and_has_no_body() {
 
 #[tokio::test]
 async fn health_and_readiness_are_told_in_json_and_never_limited() {
-    let worker = Worker::start(&TEN.replace("10", "0")).await;
+    let worker = Worker::start(NOTHING).await;
     assert_eq!(get(worker.gateway, "/healthz").await.status(), 429, "nothing passes here");
     for _ in 0..20 {
         let [health, ready] =

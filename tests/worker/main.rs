@@ -3,11 +3,12 @@
 
 mod api_keys;
 mod arguments;
+mod client;
 mod configuration;
 mod drain;
 mod first_minute;
 mod forged;
-mod http;
+
 mod outage;
 mod paths;
 mod process;

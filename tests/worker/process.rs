@@ -19,7 +19,7 @@ pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(10);
 const LAST_WORDS: &str = "\n  curl -i ";
 
 /// Listeners on any free ports; the banner names them.
-const FREE_PORTS: [(&str, &str); 3] = [
+pub(crate) const FREE_PORTS: [(&str, &str); 3] = [
     ("TRANSOM__LISTEN__GATEWAY", "127.0.0.1:0"),
     ("TRANSOM__LISTEN__CHECK", "127.0.0.1:0"),
     ("TRANSOM__LISTEN__ADMIN", "127.0.0.1:0"),
@@ -124,7 +124,6 @@ pub(crate) struct Worker {
     pub(crate) banner: String,
     /// The process.
     pub(crate) process: Process,
-    _file: TempDir,
 }
 
 impl Worker {
@@ -135,19 +134,30 @@ impl Worker {
 
     /// Starts a worker with this file and these variables, and waits until it serves.
     pub(crate) async fn with(config: &str, variables: &[(&str, &str)]) -> Self {
+        Self::with_arguments(&[], config, variables).await
+    }
+
+    /// Starts a worker with these arguments, this file and these variables, and waits until it
+    /// serves.
+    pub(crate) async fn with_arguments(
+        arguments: &[&str],
+        config: &str,
+        variables: &[(&str, &str)],
+    ) -> Self {
         let folder = tempfile::tempdir().expect("a folder for a configuration");
         let path = write(&folder, "transom.toml", config);
-        let file = [("TRANSOM_CONFIG", text(&path))];
-        Self::serving(&[&file, variables].concat(), folder).await
+        let variables = [&[("TRANSOM_CONFIG", text(&path))], variables].concat();
+        // The file is not read again, so that it may go.
+        Self::serving(arguments, &variables).await
     }
 
     /// Starts a worker with nothing configured but its ports, and waits until it serves.
     pub(crate) async fn by_default() -> Self {
-        Self::serving(&[], tempfile::tempdir().expect("a folder")).await
+        Self::serving(&[], &[]).await
     }
 
-    async fn serving(variables: &[(&str, &str)], file: TempDir) -> Self {
-        let mut process = Process::start(&[], &[&FREE_PORTS[..], variables].concat());
+    async fn serving(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+        let mut process = Process::start(arguments, &[&FREE_PORTS[..], variables].concat());
         let started = Instant::now();
         let banner = loop {
             let said = process.said("stdout");
@@ -161,7 +171,7 @@ impl Worker {
         };
         let [gateway, check, admin] =
             ["gateway", "check", "admin"].map(|listener| address(&banner, listener));
-        Self { gateway, check, admin, banner, process, _file: file }
+        Self { gateway, check, admin, banner, process }
     }
 }
 

@@ -37,10 +37,20 @@ fn answer(item: &Value, at_us: u64) -> Answer {
         Value::Array(fields) => verdict(fields, at_us),
         Value::BulkString(text) => {
             let text = String::from_utf8_lossy(text);
-            let (code, detail) = text.split_once(' ').unwrap_or((&text, ""));
+            let text = without_place(&text);
+            let (code, detail) = text.split_once(' ').unwrap_or((text, ""));
             Err(error::refusal(code, detail))
         }
         _ => Err(unexpected("an answer that is neither numbers nor an error")),
+    }
+}
+
+/// Redis 6.2 puts the place in the script in front of some errors:
+/// `@user_script: 1: -READONLY You can't write against a read only replica.`
+fn without_place(text: &str) -> &str {
+    match text.strip_prefix("@user_script").and_then(|rest| rest.split_once(": -")) {
+        Some((_place, error)) => error,
+        None => text,
     }
 }
 
@@ -117,6 +127,14 @@ mod tests {
             })
         );
         assert!(answers[1].is_ok());
+    }
+
+    #[test]
+    fn an_error_of_redis_6_is_read_without_its_place() {
+        let old = b"@user_script: 1: -READONLY You can't write against a read only replica.";
+        let answers = decode(&reply(vec![Value::BulkString(old.to_vec())]), 1).unwrap();
+        let Err(Unavailable::Refused { code, .. }) = &answers[0] else { panic!("{answers:?}") };
+        assert_eq!(code, "READONLY");
     }
 
     #[test]

@@ -16,8 +16,8 @@ use super::value::{duration, optional, size, whole};
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct GatewayConfig {
-    /// What stands behind: `http://`, a host, and a port unless it is 80. Absent by default, which
-    /// is a built-in echo; `gateway.upstream` or `TRANSOM__GATEWAY__UPSTREAM`.
+    /// What stands behind: `http://`, a host, a port unless it is 80, and a path if one is to be put
+    /// before that of every request. Absent by default, which is a built-in echo; `gateway.upstream` or `TRANSOM__GATEWAY__UPSTREAM`.
     #[serde(deserialize_with = "upstream")]
     pub upstream: Option<Uri>,
     /// The longest time to connect to the upstream. Default 2 s, 1 ms to 1 h;
@@ -108,8 +108,8 @@ fn upstream<'de, D: Deserializer<'de>>(source: D) -> Result<Option<Uri>, D::Erro
             Err(NO_UPSTREAM.to_owned())
         } else if authority.as_str().contains('@') {
             Err("an upstream carries no user or password".to_owned())
-        } else if uri.path_and_query().is_some_and(|path| path.as_str() != "/") {
-            Err("an upstream has no path; requests keep their own".to_owned())
+        } else if uri.query().is_some() {
+            Err("an upstream has no query; requests keep their own".to_owned())
         } else {
             Ok(uri)
         }

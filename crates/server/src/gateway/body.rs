@@ -6,6 +6,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::Response;
+use http::header::CONTENT_LENGTH;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
@@ -17,6 +19,18 @@ pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The body of a response: one made here, or that of the upstream.
 pub type ResponseBody = Either<Full<Bytes>, Incoming>;
+
+/// Leaves out the body of a response to HEAD, and says how long it would have been. hyper does so
+/// in HTTP/1.1 only; a body from the upstream is empty already.
+pub(super) fn leave_out(mut response: Response<ResponseBody>) -> Response<ResponseBody> {
+    if let Either::Left(body) = response.body()
+        && let Some(length @ 1..) = body.size_hint().exact()
+    {
+        response.headers_mut().insert(CONTENT_LENGTH, length.into());
+        *response.body_mut() = Either::Left(Full::default());
+    }
+    response
+}
 
 /// The body of a request, watched and bounded as it passes.
 #[derive(Debug)]

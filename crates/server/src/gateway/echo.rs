@@ -6,7 +6,7 @@ use std::convert::Infallible;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Either, Full};
 use hyper::body::Incoming;
 use serde::Serialize;
@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower::service_fn;
 
-use super::body::{BoxError, RequestBody, ResponseBody};
+use super::body::{BoxError, RequestBody, ResponseBody, leave_out};
 use super::failure::{Failure, json};
 use crate::listen::{self, Drained, ListenSettings};
 
@@ -52,8 +52,11 @@ pub(super) async fn answer(
 /// Serves the echo on a listener of its own, as a demo API behind a gateway. `/healthz` is
 /// answered 200 and empty.
 pub async fn serve_echo(listener: TcpListener, shutdown: CancellationToken) -> Drained {
-    let echo =
-        service_fn(async |request: Request<Incoming>| Ok::<_, Infallible>(own(request).await));
+    let echo = service_fn(async |request: Request<Incoming>| {
+        let is_head = request.method() == Method::HEAD;
+        let response = own(request).await;
+        Ok::<_, Infallible>(if is_head { leave_out(response) } else { response })
+    });
     listen::serve(listener, ListenSettings::default(), echo, shutdown).await
 }
 

@@ -25,7 +25,7 @@ use axum::extract::ConnectInfo;
 use http::header::HOST;
 use http::request::Parts;
 use http::uri::Authority;
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use tower_service::Service;
@@ -53,6 +53,12 @@ impl Gateway {
     }
 
     async fn answer(self, request: Request<Incoming>) -> Response<ResponseBody> {
+        let is_head = request.method() == Method::HEAD;
+        let response = self.decide_and_forward(request).await;
+        if is_head { body::leave_out(response) } else { response }
+    }
+
+    async fn decide_and_forward(self, request: Request<Incoming>) -> Response<ResponseBody> {
         let (parts, body) = request.into_parts();
         let front = self.front.load_full();
         let peer = peer(&parts);

@@ -166,6 +166,20 @@ async fn a_connection_that_waits_in_the_backlog_at_shutdown_is_served() {
 }
 
 #[tokio::test]
+async fn a_connection_that_is_new_at_shutdown_may_send_its_first_request() {
+    let server = start(ListenSettings::default()).await;
+    let mut fresh = server.send("").await;
+    // It was accepted before this one, which is answered.
+    let mut used = server.send(GET).await;
+    until(&mut used, "200 OK").await;
+    server.shutdown.cancel();
+    rest(&mut used).await;
+    fresh.write_all(GET.as_bytes()).await.unwrap();
+    assert!(rest(&mut fresh).await.starts_with("HTTP/1.1 200 OK\r\n"));
+    assert_eq!(server.ended().await.cut, 0);
+}
+
+#[tokio::test]
 async fn shutdown_cuts_what_does_not_finish_and_counts_it() {
     let server = start(ListenSettings { drain: SOON, ..ListenSettings::default() }).await;
     let mut held = server.send("GET /held HTTP/1.1\r\nhost: x\r\n\r\n").await;
@@ -180,7 +194,9 @@ async fn errors_of_the_machine_are_waited_out_and_those_of_a_connection_are_not(
     let aborted = || io::Error::from(ErrorKind::ConnectionAborted);
     // EMFILE: too many open files.
     let exhausted = || io::Error::from_raw_os_error(24);
-    let attempts = Mutex::new(vec![Ok(7), Err(exhausted()), Err(exhausted()), Err(aborted())]);
+    let mut attempts = vec![Ok(7), Err(exhausted()), Err(exhausted())];
+    attempts.extend((0..9).map(|_| Err(aborted())));
+    let attempts = Mutex::new(attempts);
     let began = Instant::now();
     let accepted = accept(async || attempts.lock().unwrap().pop().unwrap()).await;
     assert_eq!(accepted, 7);

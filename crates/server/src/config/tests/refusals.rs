@@ -127,8 +127,8 @@ fn an_upstream_is_a_scheme_a_host_and_a_port() {
             "gateway.upstream: an upstream over https is not in this build; write http://HOST:PORT",
         ),
         (
-            "[gateway]\nupstream = 'http://api/v1'",
-            "gateway.upstream: an upstream has no path; requests keep their own",
+            "[gateway]\nupstream = 'http://api/v1?x=1'",
+            "gateway.upstream: an upstream has no query; requests keep their own",
         ),
         (
             "[gateway]\nupstream = 'http://me:hunter2@api'",

@@ -3,12 +3,13 @@
 use bytes::Bytes;
 use http::{Request, Uri, Version};
 use http_body_util::{BodyExt, Empty};
+use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
-use super::support::{Setup, Stage, gateway};
+use super::support::{Running, Setup, Stage, gateway};
 use crate::gateway::serve_echo;
 
 /// The request line that reaches the upstream.
@@ -70,14 +71,19 @@ async fn an_http_1_0_client_is_served() {
     assert_eq!(client.rest().await, "ok");
 }
 
+/// A client that speaks HTTP/2.
+async fn http_2(gateway: &Running) -> SendRequest<Empty<Bytes>> {
+    let stream = TokioIo::new(TcpStream::connect(gateway.address()).await.unwrap());
+    let (client, connection) = http2::handshake(TokioExecutor::new(), stream).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
 #[tokio::test]
 async fn an_http_2_client_reaches_an_http_1_upstream() {
     let stage = Stage::new().await;
     let gateway = gateway(&stage).await;
-    let stream = TokioIo::new(TcpStream::connect(gateway.address()).await.unwrap());
-    let (mut client, connection) =
-        hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.unwrap();
-    tokio::spawn(connection);
+    let mut client = http_2(&gateway).await;
     let request = Request::get("http://api.example/a?b=c")
         .header("cookie", "one=1")
         .header("cookie", "two=2")
@@ -96,6 +102,18 @@ async fn an_http_2_client_reaches_an_http_1_upstream() {
     assert_eq!(response.version(), Version::HTTP_2);
     assert!(response.headers().contains_key("x-ratelimit-limit"));
     assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "ok");
+}
+
+#[tokio::test]
+async fn a_head_request_in_http_2_gets_the_fields_and_no_body() {
+    for setup in [Setup::default(), Setup::denying()] {
+        let gateway = setup.start().await;
+        let request = Request::head("http://api.example/").body(Empty::new()).unwrap();
+        let response = http_2(&gateway).await.send_request(request).await.unwrap();
+        assert!(response.headers().contains_key("x-ratelimit-limit"));
+        assert_ne!(response.headers()["content-length"], "0");
+        assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "");
+    }
 }
 
 #[tokio::test]

@@ -167,6 +167,11 @@ impl Wire {
         self.stream.write_all(text.as_bytes()).await.unwrap();
     }
 
+    /// Ends this direction; the other goes on.
+    pub(super) async fn end(&mut self) {
+        self.stream.shutdown().await.unwrap();
+    }
+
     /// Everything up to and with `mark`.
     pub(super) async fn until(&mut self, mark: &str) -> String {
         loop {

@@ -66,6 +66,19 @@ async fn a_tunnel_ends_when_either_side_ends() {
 }
 
 #[tokio::test]
+async fn a_side_that_has_ended_hears_the_other_out() {
+    let stage = Stage::new().await;
+    let gateway = gateway(&stage).await;
+    let (mut client, mut upstream) = tunnel(&gateway, &stage).await;
+    client.send("bye.").await;
+    client.end().await;
+    assert_eq!(upstream.rest().await, "bye.");
+    upstream.send("and so long.").await;
+    drop(upstream);
+    assert_eq!(client.rest().await, "and so long.");
+}
+
+#[tokio::test]
 async fn an_upstream_may_decline() {
     let stage = Stage::new().await;
     let gateway = gateway(&stage).await;

@@ -1,0 +1,230 @@
+//! Secrets with a mark: wherever a worker writes, none may be found.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use http_body_util::{BodyExt, Empty};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use redis::aio::MultiplexedConnection;
+use redis::{Value, cmd};
+use tempfile::tempdir;
+use tokio::time::sleep;
+use transom_redis::{Digest, RedisLimiter, Settings};
+use transom_tests::RedisServer;
+use transom_tests::redis_server::free_port;
+
+use crate::client::{get, send};
+use crate::process::{LOOK_AGAIN, Worker, run, text, write};
+
+/// The mark of every secret.
+const MARK: &str = "MARKED";
+/// A key that is valid, and one that is not.
+const KEYS: [&str; 2] = ["tk_MARKED_valid", "tk_MARKED_guess"];
+const PASSWORD: &str = "MARKED-password";
+
+const CONFIG: &str = r#"
+[redis]
+deadline = "5s"
+
+[admin]
+token = "MARKED-token"
+
+[log]
+level = "trace"
+decisions = true
+
+[[policy]]
+name = "default"
+minute = 4
+second = 4
+"#;
+
+fn assert_clean(what: &str, text: &str) {
+    let text_at = |at: usize| &text[at.saturating_sub(200)..(at + 50).min(text.len())];
+    assert!(!text.contains(MARK), "{what}: {:?}", text.find(MARK).map(text_at));
+}
+
+/// A Redis whose user `worker` has a marked password, and a connection of its owner.
+async fn redis_with_a_password() -> (RedisServer, String, MultiplexedConnection) {
+    let server = RedisServer::start().await;
+    let mut connection = server.connect().await;
+    let mut user = cmd("ACL");
+    user.arg("SETUSER").arg("worker").arg("on").arg(format!(">{PASSWORD}"));
+    user.arg("~*").arg("&*").arg("+@all");
+    user.exec_async(&mut connection).await.unwrap();
+    let url = server.url.replace("redis://", &format!("redis://worker:{PASSWORD}@"));
+    (server, url, connection)
+}
+
+/// Sends the keys over HTTP/1.1 and HTTP/2, to every listener, until well past the limit.
+async fn drive(worker: &Worker) -> Vec<String> {
+    let mut said = Vec::new();
+    for key in KEYS.iter().cycle().take(12) {
+        let heads = [format!("X-Api-Key: {key}"), format!("Authorization: Bearer {key}")];
+        for head in &heads {
+            for (address, path) in
+                [(worker.gateway, "/v1"), (worker.check, "/check/v1"), (worker.admin, "/readyz")]
+            {
+                let reply = send(address, "GET", path, &[head.as_bytes()], "").await;
+                said.push(format!("{reply:?}"));
+            }
+            let wrong = [head.as_bytes(), b"X-Original-Method: GET".as_slice()];
+            let reply = send(worker.check, "GET", "/check?profile=nginx", &wrong, "").await;
+            assert_eq!(reply.status(), 400);
+            said.push(format!("{reply:?}"));
+        }
+    }
+    let http2 = Client::builder(TokioExecutor::new()).http2_only(true).build_http::<Empty<Bytes>>();
+    let requests = KEYS.iter().map(|key| {
+        let request = http::Request::get(format!("http://{}/v1", worker.gateway))
+            .header("x-api-key", *key)
+            .header("authorization", format!("Bearer {key}"))
+            .body(Empty::new());
+        http2.request(request.unwrap())
+    });
+    for reply in join_all(requests).await {
+        let (head, body) = reply.expect("an answer over HTTP/2").into_parts();
+        said.push(format!("{head:?} {:?}", body.collect().await.unwrap().to_bytes()));
+    }
+    said
+}
+
+/// Every key of a Redis and all that it holds, as text.
+async fn contents(connection: &mut MultiplexedConnection) -> String {
+    let keys: Vec<String> = cmd("KEYS").arg("*").query_async(connection).await.unwrap();
+    let mut all = String::new();
+    for key in keys {
+        let kind: String = cmd("TYPE").arg(&key).query_async(connection).await.unwrap();
+        let mut read = match kind.as_str() {
+            "string" => cmd("GET"),
+            "hash" => cmd("HGETALL"),
+            "zset" | "list" => cmd(if kind == "zset" { "ZRANGE" } else { "LRANGE" }),
+            other => panic!("{key} is a {other}, which this test does not read"),
+        };
+        read.arg(&key);
+        if ["zset", "list"].contains(&kind.as_str()) {
+            read.arg(0).arg(-1);
+        }
+        let value: Value = read.query_async(connection).await.unwrap();
+        all.push_str(&format!("{key}: {value:?}\n"));
+    }
+    all
+}
+
+#[tokio::test]
+async fn no_secret_is_in_a_log_an_answer_or_redis() {
+    let (_server, url, mut connection) = redis_with_a_password().await;
+    let settings = Settings { deadline: Duration::from_secs(5), ..Settings::new(&url) };
+    let keys = RedisLimiter::open(&settings).unwrap().api_keys();
+    keys.add(Digest::of(KEYS[0].as_bytes()), "42", "of a test").await.unwrap();
+
+    let mut worker = Worker::with(CONFIG, &[("TRANSOM__REDIS__URL", &url)]).await;
+    for reply in drive(&worker).await {
+        assert_clean("an answer", &reply);
+    }
+    let stored = contents(&mut connection).await;
+    for part in ["{user:42}:default:minute", "{ip:127.0.0.1}:default:second", ":key:"] {
+        assert!(stored.contains(part), "{part} is what this test looks through: {stored}");
+    }
+    assert_clean("redis", &stored);
+
+    worker.process.signal("TERM");
+    let ended = worker.process.end().await;
+    let log = ended.stderr;
+    let lines = ["identity=\"user:42\"", "identity=\"ip:127.0.0.1\"", "allowed=false"];
+    for line in lines {
+        assert!(log.contains(line), "{line} is what this test looks through: {log}");
+    }
+    assert_clean("the log", &log);
+    assert_clean("the banner", &ended.stdout);
+}
+
+/// Goal: what goes wrong shows no secret either: no Redis, a wrong password, no upstream.
+#[tokio::test]
+async fn no_secret_is_in_what_is_said_of_a_failure() {
+    let (server, url, _connection) = redis_with_a_password().await;
+    let absent = format!("redis://worker:{PASSWORD}@127.0.0.1:{}", free_port());
+    let wrong = url.replace("password", "wrong");
+    let upstream = format!("http://127.0.0.1:{}", free_port());
+    for (url, on_failure) in [(&absent, "allow"), (&wrong, "deny"), (&wrong, "local")] {
+        let variables = [
+            ("TRANSOM__REDIS__URL", url.as_str()),
+            ("TRANSOM__REDIS__ON_FAILURE", on_failure),
+            ("TRANSOM__GATEWAY__UPSTREAM", &upstream),
+            ("TRANSOM__LOG__FORMAT", "json"),
+        ];
+        let mut worker = Worker::with(CONFIG, &variables).await;
+        assert!(worker.banner.contains("does not answer yet"), "{}", worker.banner);
+        for reply in drive(&worker).await {
+            assert_clean("an answer", &reply);
+        }
+        let reply = get(worker.gateway, "/v1").await;
+        let expected = if on_failure == "allow" { &[502][..] } else { &[502, 503, 429] };
+        assert!(expected.contains(&reply.status().as_u16()), "{reply:?}");
+        let asked = Instant::now();
+        while !worker.process.all_said().contains("cannot connect to redis") {
+            assert!(asked.elapsed() < Duration::from_secs(5), "the log says nothing of redis");
+            sleep(LOOK_AGAIN).await;
+        }
+        worker.process.signal("TERM");
+        let ended = worker.process.end().await;
+        assert_clean("what a worker said", &(ended.stdout + &ended.stderr));
+    }
+    drop(server);
+}
+
+#[tokio::test]
+async fn no_secret_is_in_what_is_said_of_a_configuration() {
+    let folder = tempdir().unwrap();
+    let url = format!("redis://worker:{PASSWORD}@redis.example:6379/3");
+    let config = CONFIG.replace("[redis]\n", &format!("[redis]\nurl = \"{url}\"\n"));
+    let file = write(&folder, "transom.toml", &config);
+    for arguments in [&["check-config"][..], &["check-config", "--json"]] {
+        for more in [&["--config", text(&file)][..], &["--redis", &url]] {
+            let ended = run(&[arguments, more].concat(), &[]).await;
+            assert_eq!(ended.code, Some(0), "{ended:?}");
+            assert!(ended.stdout.contains("***@redis.example:6379/3"), "{}", ended.stdout);
+            assert_clean("check-config", &ended.stdout);
+        }
+    }
+
+    let port = url.replace("6379", "port");
+    let slash = url.replace("MARKED-", "MARKED/");
+    let unix = url.replace("redis://", "unix://");
+    for content in [
+        format!("[redis]\nurl = \"{port}\""),
+        format!("[redis]\nurl = \"{slash}\""),
+        format!("[redis]\nurl = \"{unix}\""),
+        format!("[redis]\nurl = \"{url}"),
+        format!("[redis]\nurl = [\"{url}\"]"),
+        format!("[redis]\nurls = \"{url}\""),
+        format!("redis = \"{url}\""),
+        format!("[redis]\nurl = \"{url}\"\ntls_ca = \"/nowhere.pem\""),
+        "[admin]\ntoken = \"MARKED with blanks\"".to_owned(),
+        "[admin]\ntoken = [\"MARKED\"]".to_owned(),
+        "[admin]\ntoken = \"MARKED".to_owned(),
+        "[admin\ntoken = \"MARKED\"".to_owned(),
+        "[[api_key]]\nsha256 = \"MARKED\"\nuser = \"42\"".to_owned(),
+        "[[api_key]]\nkey = \"MARKED\"\nuser = \"42\"".to_owned(),
+    ] {
+        let path = write(&folder, "bad.toml", &content);
+        let ended = run(&["check-config", "--config", text(&path)], &[]).await;
+        assert_eq!(ended.code, Some(2), "{content}");
+        assert_clean(&content.replace(MARK, ""), &(ended.stdout + &ended.stderr));
+    }
+    for (name, value) in [
+        ("TRANSOM__REDIS__URL", port.as_str()),
+        ("TRANSOM__REDIS__URL", &slash),
+        ("TRANSOM__ADMIN__TOKEN", "MARKED token"),
+        ("TRANSOM__API_KEY__SHA256", "MARKED"),
+    ] {
+        let ended = run(&["check-config"], &[(name, value)]).await;
+        assert_eq!(ended.code, Some(2), "{name}");
+        assert_clean(name, &(ended.stdout + &ended.stderr));
+    }
+    let ended = run(&["check-config", "--redis", &port], &[]).await;
+    assert_eq!(ended.code, Some(2));
+    assert_clean("--redis", &(ended.stdout + &ended.stderr));
+}
