@@ -71,7 +71,7 @@ async fn a_window_edge_off_by_one_is_caught_either_way() {
         .by(&[S3DenialDue]),
         Mutant::new("newest leaves early", "if log.newest > now - length then", &a_tick_early)
             .coarse()
-            .by(&[S1Exact]),
+            .by(&[S5Hints]),
         Mutant::new("trimmed early", "'-inf', int(now - log.length)", &trimmed_early)
             .coarse()
             .by(&[S5Hints]),

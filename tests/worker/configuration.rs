@@ -3,9 +3,10 @@
 
 use tempfile::{TempDir, tempdir};
 use tokio::net::TcpListener;
-use transom_tests::redis_server::{free_port, repository};
+use transom_tests::redis_server::repository;
 
 use crate::process::{Ended, FREE_PORTS, Worker, run, text, write};
+use crate::upstream::ClosedPort;
 
 const CHECK: [&str; 1] = ["check-config"];
 const SERVE: [&str; 1] = ["serve"];
@@ -30,7 +31,7 @@ const MISTAKES: &[Mistake] = &[
     Mistake("text.toml", POLICY_OF_TEXT, &["policy[1].minute", "a whole number"]),
     Mistake("unit.toml", "[redis]\ndeadline = 50", &["redis.deadline", "50ms"]),
     Mistake("range.toml", "[redis]\ndeadline = \"1h\"", &["redis.deadline", "1ms to 10s, not 1h"]),
-    Mistake("tie.toml", POLICIES_THAT_TIE, &["policy[2]", "\"a\""]),
+    Mistake("tie.toml", POLICIES_THAT_TIE, &["policy[2]", "policies a and b tie"]),
     Mistake("ports.toml", ONE_PORT_TWICE, &["listen.gateway and listen.check", "127.0.0.1:80"]),
     Mistake("loop.toml", ITS_OWN_UPSTREAM, &["gateway.upstream", "listen.gateway"]),
     Mistake("net.toml", BAD_NETWORK, &["identity.trusted_proxies[1]", "10.0.0.0/33"]),
@@ -194,7 +195,8 @@ async fn the_file_that_documents_every_setting_is_in_force_as_the_defaults_are()
 /// Goal: what `--redis` names is used, and a worker that does not find it there serves.
 #[tokio::test]
 async fn a_worker_takes_the_redis_of_its_argument() {
-    let url = format!("redis://127.0.0.1:{}", free_port());
+    let closed = ClosedPort::new();
+    let url = format!("redis://{}", closed.address);
     let config = "[redis]\nurl = \"redis://127.0.0.1:1\"\n";
     let worker = Worker::with_arguments(&["--redis", &url], config, &[]).await;
     assert!(worker.banner.contains(&url), "{}", worker.banner);

@@ -13,10 +13,10 @@ use tempfile::tempdir;
 use tokio::time::sleep;
 use transom_redis::{Digest, RedisLimiter, Settings};
 use transom_tests::RedisServer;
-use transom_tests::redis_server::free_port;
 
 use crate::client::{get, send};
 use crate::process::{LOOK_AGAIN, Worker, run, text, write};
+use crate::upstream::ClosedPort;
 
 /// The mark of every secret.
 const MARK: &str = "MARKED";
@@ -145,9 +145,10 @@ async fn no_secret_is_in_a_log_an_answer_or_redis() {
 #[tokio::test]
 async fn no_secret_is_in_what_is_said_of_a_failure() {
     let (server, url, _connection) = redis_with_a_password().await;
-    let absent = format!("redis://worker:{PASSWORD}@127.0.0.1:{}", free_port());
+    let closed = ClosedPort::new();
+    let absent = format!("redis://worker:{PASSWORD}@{}", closed.address);
     let wrong = url.replace("password", "wrong");
-    let upstream = format!("http://127.0.0.1:{}", free_port());
+    let upstream = format!("http://{}", closed.address);
     for (url, on_failure) in [(&absent, "allow"), (&wrong, "deny"), (&wrong, "local")] {
         let variables = [
             ("TRANSOM__REDIS__URL", url.as_str()),

@@ -1,4 +1,5 @@
-//! An upstream inside the test: it answers with the request line that it got, now or when told.
+//! The other end of a worker's connections: an upstream inside the test, which answers with the
+//! request line that it got, now or when told, and a port where nobody answers.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -6,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -107,4 +108,21 @@ async fn request_line(stream: &mut TcpStream) -> Option<String> {
     let mut body = vec![0; length.unwrap_or(0)];
     stream.read_exact(&mut body).await.ok()?;
     head.lines().next().map(str::to_owned)
+}
+
+/// A port that refuses connections, and that nobody else takes as long as this lives.
+#[derive(Debug)]
+pub(crate) struct ClosedPort {
+    /// Where.
+    pub(crate) address: SocketAddr,
+    _bound: TcpSocket,
+}
+
+impl ClosedPort {
+    /// Binds a free port and does not listen.
+    pub(crate) fn new() -> Self {
+        let bound = TcpSocket::new_v4().expect("a socket");
+        bound.bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a free port");
+        Self { address: bound.local_addr().expect("its number"), _bound: bound }
+    }
 }

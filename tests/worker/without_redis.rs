@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 use transom_tests::RedisServer;
-use transom_tests::redis_server::free_port;
 
 use crate::client::{Reply, get, is_decided, number, send};
 use crate::process::{LOOK_AGAIN, Worker};
+use crate::upstream::ClosedPort;
 
 /// One policy for each way to fail, and a fourth that does what `redis.on_failure` says. Of four
 /// workers, each has two of eight units.
@@ -111,7 +111,8 @@ async fn is_denied(worker: &Worker, path: &str) {
 #[tokio::test]
 async fn without_redis_every_policy_fails_in_its_own_way() {
     for on_failure in ["local", "allow", "deny"] {
-        let url = format!("redis://127.0.0.1:{}", free_port());
+        let closed = ClosedPort::new();
+        let url = format!("redis://{}", closed.address);
         let variables =
             [("TRANSOM__REDIS__URL", url.as_str()), ("TRANSOM__REDIS__ON_FAILURE", on_failure)];
         let worker = Worker::with(CONFIG, &variables).await;
@@ -140,7 +141,8 @@ async fn without_redis_every_policy_fails_in_its_own_way() {
 
 #[tokio::test]
 async fn in_a_batch_each_request_fails_in_its_own_way() {
-    let url = format!("redis://127.0.0.1:{}", free_port());
+    let closed = ClosedPort::new();
+    let url = format!("redis://{}", closed.address);
     let worker = Worker::with(CONFIG, &[("TRANSOM__REDIS__URL", &url)]).await;
     let requests: Vec<_> = ["/local", "/allow", "/deny"]
         .iter()
