@@ -61,11 +61,22 @@ impl Stack {
         let name = format!("transom-test-{port}");
         let stack = Self { compose, name, net: free_net(), port, folder };
         static BUILT: OnceLock<()> = OnceLock::new();
-        BUILT.get_or_init(|| {
-            stack.compose(&["build", "worker"]);
-        });
+        BUILT.get_or_init(|| stack.build());
         stack.scale(workers);
         stack
+    }
+
+    /// Builds the image, and removes the one that had its name before.
+    fn build(&self) {
+        let id = || lines(&["images", "-q", "--no-trunc", IMAGE]);
+        let before = id();
+        self.compose(&["build", "worker"]);
+        if let [before] = before.as_slice()
+            && before != &id()[0]
+        {
+            // Another run may be using it.
+            let _ = Command::new("docker").args(["rmi", before]).output();
+        }
     }
 
     /// Starts what is not running, so many workers in all, and waits until all are well.

@@ -43,7 +43,11 @@ pub fn check(records: &[Record], clock: Clock) -> Report {
         safety::in_real_time(log, clock, &mut findings);
         justice::just_and_honest(log, &mut findings);
     }
-    Report { counts: Counts::of(records, logs.len()), violations: findings.violations }
+    Report {
+        counts: Counts::of(records, logs.len()),
+        violations: findings.violations,
+        unknown_because: report::first_reason(records),
+    }
 }
 
 /// The records of one key, each kind in the order in which it happened.
@@ -81,7 +85,7 @@ fn by_key(records: &[Record]) -> HashMap<&Key, KeyLog<'_>> {
                 log.decided.push(Decided { record, told });
             }
             Outcome::Told(_) => {}
-            Outcome::Unknown => log.unknown.push(record),
+            Outcome::Unknown(_) => log.unknown.push(record),
         }
     }
     for log in logs.values_mut() {

@@ -31,7 +31,7 @@ const USER: &str = "user:42";
 /// The keys of a Redis, as `transom key` would change them.
 fn directory(server: &RedisServer) -> KeyDirectory {
     let settings = Settings { deadline: Duration::from_secs(5), ..Settings::new(&server.url) };
-    RedisLimiter::open(&settings).unwrap().api_keys()
+    RedisLimiter::open(&settings).expect("settings of a test").api_keys()
 }
 
 async fn worker(server: &RedisServer) -> Worker {

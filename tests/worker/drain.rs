@@ -46,7 +46,7 @@ async fn in_flight(worker: &Worker, upstream: &Upstream) -> JoinHandle<Reply> {
 }
 
 async fn is_answered(request: JoinHandle<Reply>) {
-    let reply = request.await.unwrap();
+    let reply = request.await.expect("an answer");
     assert_eq!(reply.status(), 200, "{reply:?}");
     assert_eq!(reply.body(), &format!("GET {SLOW} HTTP/1.1"));
     assert!(is_decided(&reply), "{reply:?}");
@@ -58,7 +58,7 @@ async fn says_not_ready(worker: &Worker) {
     loop {
         let ready = get(worker.admin, "/readyz").await;
         if ready.status() == 503 {
-            let body: Value = serde_json::from_str(ready.body()).unwrap();
+            let body: Value = serde_json::from_str(ready.body()).expect("JSON");
             assert_eq!(body, json!({"ready": false, "store": "local", "draining": true}));
             return;
         }
@@ -137,8 +137,7 @@ async fn a_second_signal_hurries_however_soon_it_comes() {
     let upstream = Upstream::start().await;
     for _ in 0..6 {
         let mut worker = worker(&upstream, FOR_EVER, FOR_EVER).await;
-        worker.process.signal("TERM");
-        worker.process.signal("INT");
+        worker.process.signals(&["TERM", "INT"]);
         ends_well(&mut worker).await;
     }
 }

@@ -24,7 +24,7 @@ second = 0
 
 /// The URL of the `curl` that a banner prints.
 fn printed_url(worker: &Worker) -> &str {
-    let last = worker.banner.trim_end().lines().next_back().unwrap();
+    let last = worker.banner.trim_end().lines().next_back().expect("a line");
     last.strip_prefix("  curl -i http://").unwrap_or_else(|| panic!("no curl: {last}"))
 }
 

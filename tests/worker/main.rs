@@ -8,7 +8,6 @@ mod configuration;
 mod drain;
 mod first_minute;
 mod forged;
-
 mod outage;
 mod paths;
 mod process;

@@ -86,7 +86,7 @@ async fn recovers(worker: &Worker) {
 
 async fn readiness(worker: &Worker) -> (u16, Value) {
     let reply: Reply = get(worker.admin, "/readyz").await;
-    let body: Value = serde_json::from_str(reply.body()).unwrap();
+    let body: Value = serde_json::from_str(reply.body()).expect("JSON");
     (reply.status().as_u16(), body["redis"]["connected"].clone())
 }
 
@@ -111,10 +111,10 @@ async fn a_redis_that_hangs_costs_no_client_more_than_the_deadline_and_no_500() 
     let server = RedisServer::process(&[]).await;
     let worker = worker(&server).await;
     recovers(&worker).await;
-    signal(server.pid().unwrap(), "STOP");
+    signal(server.pid().unwrap(), &["STOP"]);
     let [by_redis, without] = load(&worker, AWAY).await;
     assert!(by_redis == 0 && without > 0, "{by_redis} by a redis that hangs, {without}");
-    signal(server.pid().unwrap(), "CONT");
+    signal(server.pid().unwrap(), &["CONT"]);
     recovers(&worker).await;
 }
 
@@ -127,12 +127,12 @@ async fn unknown_keys_do_not_make_a_request_wait_longer_than_the_deadline() {
         [("TRANSOM__REDIS__URL", server.url.as_str()), ("TRANSOM__REDIS__DEADLINE", "400ms")];
     let worker = Worker::with(CONFIG, &variables).await;
     recovers(&worker).await;
-    signal(server.pid().unwrap(), "STOP");
+    signal(server.pid().unwrap(), &["STOP"]);
     let keys: [&[u8]; 2] = [b"X-Api-Key: unknown", b"Authorization: Bearer unknown-too"];
     let asked = Instant::now();
     let reply = send(worker.gateway, "GET", "/deny", &keys, "").await;
     let took = asked.elapsed();
-    signal(server.pid().unwrap(), "CONT");
+    signal(server.pid().unwrap(), &["CONT"]);
     assert_eq!(reply.status(), 503, "{reply:?}");
     assert!(took < Duration::from_millis(700), "{took:?}, with a deadline of 400 ms");
 }

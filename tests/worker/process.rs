@@ -76,7 +76,12 @@ impl Process {
 
     /// Sends a signal by its name, such as `TERM`.
     pub(crate) fn signal(&self, name: &str) {
-        signal(self.child.id(), name);
+        signal(self.child.id(), &[name]);
+    }
+
+    /// Sends several signals, one right after the other.
+    pub(crate) fn signals(&self, names: &[&str]) {
+        signal(self.child.id(), names);
     }
 
     /// Standard output and standard error so far.
@@ -100,10 +105,11 @@ impl Drop for Process {
     }
 }
 
-/// Sends a signal to any process.
-pub(crate) fn signal(pid: u32, name: &str) {
-    let status = Command::new("kill").args(["-s", name, &pid.to_string()]).status();
-    assert!(status.is_ok_and(|status| status.success()), "no signal {name} was sent");
+/// Sends signals to any process, from one shell so that nothing comes between them.
+pub(crate) fn signal(pid: u32, names: &[&str]) {
+    let kill: Vec<_> = names.iter().map(|name| format!("kill -s {name} {pid}")).collect();
+    let status = Command::new("sh").args(["-c", &kill.join(" && ")]).status();
+    assert!(status.is_ok_and(|status| status.success()), "not sent: {names:?}");
 }
 
 /// Runs a command to its end.

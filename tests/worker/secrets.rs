@@ -8,7 +8,7 @@ use http_body_util::{BodyExt, Empty};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use redis::aio::MultiplexedConnection;
-use redis::{Value, cmd};
+use redis::{FromRedisValue, Value, cmd};
 use tempfile::tempdir;
 use tokio::time::sleep;
 use transom_redis::{Digest, RedisLimiter, Settings};
@@ -53,7 +53,7 @@ async fn redis_with_a_password() -> (RedisServer, String, MultiplexedConnection)
     let mut user = cmd("ACL");
     user.arg("SETUSER").arg("worker").arg("on").arg(format!(">{PASSWORD}"));
     user.arg("~*").arg("&*").arg("+@all");
-    user.exec_async(&mut connection).await.unwrap();
+    user.exec_async(&mut connection).await.expect("a server of the test's own");
     let url = server.url.replace("redis://", &format!("redis://worker:{PASSWORD}@"));
     (server, url, connection)
 }
@@ -82,32 +82,35 @@ async fn drive(worker: &Worker) -> Vec<String> {
             .header("x-api-key", *key)
             .header("authorization", format!("Bearer {key}"))
             .body(Empty::new());
-        http2.request(request.unwrap())
+        http2.request(request.expect("a request"))
     });
     for reply in join_all(requests).await {
         let (head, body) = reply.expect("an answer over HTTP/2").into_parts();
-        said.push(format!("{head:?} {:?}", body.collect().await.unwrap().to_bytes()));
+        said.push(format!("{head:?} {:?}", body.collect().await.expect("a body").to_bytes()));
     }
     said
 }
 
+async fn ask<T: FromRedisValue>(connection: &mut MultiplexedConnection, words: &[&str]) -> T {
+    let mut command = cmd(words[0]);
+    command.arg(&words[1..]);
+    command.query_async(connection).await.expect("a server of the test's own")
+}
+
 /// Every key of a Redis and all that it holds, as text.
 async fn contents(connection: &mut MultiplexedConnection) -> String {
-    let keys: Vec<String> = cmd("KEYS").arg("*").query_async(connection).await.unwrap();
+    let keys: Vec<String> = ask(connection, &["KEYS", "*"]).await;
     let mut all = String::new();
-    for key in keys {
-        let kind: String = cmd("TYPE").arg(&key).query_async(connection).await.unwrap();
-        let mut read = match kind.as_str() {
-            "string" => cmd("GET"),
-            "hash" => cmd("HGETALL"),
-            "zset" | "list" => cmd(if kind == "zset" { "ZRANGE" } else { "LRANGE" }),
+    for key in &keys {
+        let kind: String = ask(connection, &["TYPE", key]).await;
+        let read = match kind.as_str() {
+            "string" => &["GET", key][..],
+            "hash" => &["HGETALL", key],
+            "zset" => &["ZRANGE", key, "0", "-1"],
+            "list" => &["LRANGE", key, "0", "-1"],
             other => panic!("{key} is a {other}, which this test does not read"),
         };
-        read.arg(&key);
-        if ["zset", "list"].contains(&kind.as_str()) {
-            read.arg(0).arg(-1);
-        }
-        let value: Value = read.query_async(connection).await.unwrap();
+        let value: Value = ask(connection, read).await;
         all.push_str(&format!("{key}: {value:?}\n"));
     }
     all

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 use tokio::time::sleep;
 use transom_tests::RedisServer;
 
@@ -156,6 +157,25 @@ async fn in_a_batch_each_request_fails_in_its_own_way() {
     assert_eq!((&results[1]["allowed"], &results[1]["source"]), (&json!(true), &json!("none")));
     let refused: Value = serde_json::from_str(REFUSED).unwrap();
     assert_eq!(results[2], json!({"error": refused}));
+}
+
+/// Goal: a Redis that takes connections and never answers is as good as none, and is called so.
+/// Method: a port with a backlog that nobody empties, as a process that hangs has.
+#[tokio::test]
+async fn a_redis_that_never_answers_is_said_not_to_answer() {
+    let hangs = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("redis://{}", hangs.local_addr().unwrap());
+    let worker = Worker::with(CONFIG, &[("TRANSOM__REDIS__URL", &url)]).await;
+    assert!(worker.banner.contains("does not answer yet"), "{}", worker.banner);
+    let asked = Instant::now();
+    loop {
+        let ready = read(&get(worker.admin, "/readyz").await);
+        if ready["redis"]["connected"] == false && ready["degraded"].is_string() {
+            break;
+        }
+        assert!(asked.elapsed() < Duration::from_secs(5), "after five seconds: {ready}");
+        sleep(LOOK_AGAIN).await;
+    }
 }
 
 /// Goal: Redis comes, and decides, without a restart.

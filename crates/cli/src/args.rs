@@ -13,7 +13,7 @@ use clap::{Parser, Subcommand};
 /// Exit codes: 0 done, 1 denied, not found or not healthy, 2 usage or configuration, 3 Redis
 /// unavailable.
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 100)]
+#[command(name = "transom", version, max_term_width = 100)]
 pub(crate) struct Args {
     /// The configuration, TOML or YAML
     #[arg(long, global = true, env = "TRANSOM_CONFIG", value_name = "FILE")]

@@ -3,6 +3,7 @@
 mod args;
 mod commands;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -30,11 +31,14 @@ impl From<Exit> for ExitCode {
 fn main() -> ExitCode {
     let args = match Args::try_parse() {
         Ok(args) => args,
+        // Help and version go to standard output and are no mistake.
+        Err(asked_for) if !asked_for.use_stderr() => {
+            let _ = asked_for.print();
+            return Exit::Done.into();
+        }
         Err(error) => {
-            // Help and version go to standard output and are no mistake.
-            let asked_for = !error.use_stderr();
-            let _ = error.print();
-            return if asked_for { Exit::Done.into() } else { Exit::Usage.into() };
+            complain(&misunderstood(&error));
+            return Exit::Usage.into();
         }
     };
     match run(&args) {
@@ -55,8 +59,16 @@ fn run(args: &Args) -> anyhow::Result<Exit> {
     }
 }
 
+/// What is wrong with the arguments, in one line.
+fn misunderstood(error: &clap::Error) -> anyhow::Error {
+    let text = error.to_string();
+    let said: Vec<_> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
+    let said = said.join(" ");
+    anyhow::anyhow!("{}; see transom --help", said.strip_prefix("error: ").unwrap_or(&said))
+}
+
 /// One line on standard error, causes included.
-#[expect(clippy::print_stderr, reason = "this is where the program talks to the person")]
 fn complain(error: &anyhow::Error) {
-    eprintln!("transom: {error:#}");
+    // With nobody left to read it there is nothing more to do; the exit code still tells.
+    let _ = writeln!(std::io::stderr(), "transom: {error:#}");
 }

@@ -3,6 +3,7 @@
 //! differs only in how it reads a request and writes an answer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
@@ -32,6 +33,8 @@ pub struct Ask<'a> {
     pub cost: Option<Cost>,
     /// Only ask, charge nothing.
     pub peek: bool,
+    /// How long the decision may take, where less is left than the limiter's own deadline.
+    pub within: Option<Duration>,
 }
 
 /// Policies, a mode and the limiter that decides.
@@ -71,7 +74,10 @@ impl<L: Limiter> Gate<L> {
             return Answer { policy: Arc::clone(policy), outcome: Outcome::Exempt };
         }
         let cost = ask.cost.unwrap_or(policy.cost);
-        let request = Request::new(ask.identity.clone(), Arc::clone(policy), cost);
+        let request = Request {
+            within: ask.within,
+            ..Request::new(ask.identity.clone(), Arc::clone(policy), cost)
+        };
         let decided = if ask.peek {
             self.limiter.peek(&request).await
         } else {

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use crate::{Cost, Decision, Identity, Limits, OnFailure, Policy, PolicyName, Unavailable};
 
@@ -17,12 +18,14 @@ pub struct Request {
     pub limits: Limits,
     /// The units asked for.
     pub cost: Cost,
+    /// How long the decision may take, where less is left than the limiter's own deadline.
+    pub within: Option<Duration>,
 }
 
 impl Request {
     /// A request under a policy's own limits.
     pub fn new(identity: Identity, policy: Arc<Policy>, cost: Cost) -> Self {
-        Self { identity, limits: policy.limits, policy, cost }
+        Self { identity, limits: policy.limits, policy, cost, within: None }
     }
 }
 

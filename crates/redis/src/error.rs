@@ -1,5 +1,6 @@
 //! Errors of the client library, sorted by what they mean for a decision.
 
+use deadpool_redis::PoolError;
 use redis::{ErrorKind, RedisError};
 use transom_core::Unavailable;
 
@@ -44,6 +45,15 @@ const NOTHING_RAN: [&str; 16] = [
 /// Error replies after which the connection leads to the wrong server, or to one that will not
 /// decide for some time.
 const WRONG_SERVER: [&str; 3] = ["READONLY", "MASTERDOWN", "NOAUTH"];
+
+/// Why the pool gave no connection, in words.
+pub(crate) fn of_pool(error: &PoolError) -> String {
+    match error {
+        PoolError::Backend(error) => error.to_string(),
+        PoolError::Timeout(_) => "no connection in time".to_owned(),
+        other => other.to_string(),
+    }
+}
 
 /// What an error of a call that was sent means.
 pub(crate) fn of_call(error: &RedisError) -> Unavailable {

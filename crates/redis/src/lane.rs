@@ -1,11 +1,10 @@
 //! Lanes: long-lived connections that carry decisions, several in one call where several wait.
 
-use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use deadpool_redis::{Connection, Pool, PoolError};
+use deadpool_redis::{Connection, Pool};
 use tokio::sync::{mpsc, oneshot, watch};
 use transom_core::Unavailable;
 
@@ -122,8 +121,14 @@ impl Lane {
         let [mut pause, longest] = BACKOFF;
         loop {
             match self.pool.get().await {
-                Ok(connection) => return Some(connection),
-                Err(error) => self.failed(&error),
+                Ok(mut connection) => {
+                    if is_alive(&mut connection).await {
+                        return Some(connection);
+                    }
+                    drop(Connection::take(connection));
+                    self.failed("it takes connections and does not answer".to_owned());
+                }
+                Err(error) => self.failed(error::of_pool(&error)),
             }
             // Half to one and a half of the pause, so that a fleet does not knock in step.
             let percent = fastrand::u32(50..150);
@@ -135,8 +140,7 @@ impl Lane {
         }
     }
 
-    fn failed(&self, error: &PoolError) {
-        let said = error.to_string();
+    fn failed(&self, said: String) {
         let mut reason = self.health.reason.lock().unwrap_or_else(PoisonError::into_inner);
         if *reason != said {
             tracing::warn!(reason = said, "cannot connect to redis");
@@ -158,7 +162,7 @@ impl Lane {
                     }
                 }
                 Err(_idle) => {
-                    if !answers(redis::cmd("PING").query_async::<()>(&mut **connection)).await {
+                    if !is_alive(connection).await {
                         return false;
                     }
                 }
@@ -205,6 +209,9 @@ impl Lane {
     }
 }
 
-async fn answers<E>(ping: impl Future<Output = Result<(), E>>) -> bool {
-    matches!(tokio::time::timeout(STUCK_AFTER, ping).await, Ok(Ok(())))
+/// Whether Redis answers on a connection. That it could be made has not shown it.
+async fn is_alive(connection: &mut Connection) -> bool {
+    let ping = redis::cmd("PING");
+    let answer = ping.query_async::<()>(&mut **connection);
+    matches!(tokio::time::timeout(STUCK_AFTER, answer).await, Ok(Ok(())))
 }

@@ -1,10 +1,9 @@
 //! The limiter on Redis.
 
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_redis::Pool;
+use deadpool_redis::{Connection, Pool};
 use redis::{FromRedisValue, RedisError};
 use tokio::time::{Instant, timeout_at};
 use transom_core::{
@@ -95,7 +94,7 @@ impl RedisLimiter {
 
 impl Limiter for RedisLimiter {
     async fn admit(&self, request: &Request) -> Result<Decision, Unavailable> {
-        let deadline = Instant::now() + self.control.deadline;
+        let deadline = Instant::now() + self.control.within(request)?;
         let answer = self.lanes.submit(Item::new(&self.control.keyspace, request))?;
         match timeout_at(deadline, answer).await {
             Ok(Ok(answer)) => answer.map(|verdict| decision(&verdict)),
@@ -106,8 +105,9 @@ impl Limiter for RedisLimiter {
 
     async fn peek(&self, request: &Request) -> Result<Decision, Unavailable> {
         let items = [Item::new(&self.control.keyspace, request)];
-        let reply =
-            self.control.run(async |connection| self.peek.call(connection, &items).await).await?;
+        let within = self.control.within(request)?;
+        let call = async |connection: &mut Connection| self.peek.call(connection, &items).await;
+        let reply = self.control.run(within, call).await?;
         let verdict = reply::decode(&reply, items.len())?.pop();
         verdict
             .unwrap_or_else(|| Err(Unavailable::Reply("no answer".into())))
@@ -140,29 +140,30 @@ impl Control {
         &self,
         command: &redis::Cmd,
     ) -> Result<T, Unavailable> {
-        self.run(async |connection| command.query_async(connection).await).await
+        self.run(self.deadline, async |connection| command.query_async(connection).await).await
     }
 
-    /// Runs a call on a connection of its own, within the deadline.
+    /// How long a request may take: the deadline, or what is left of its own time. Where nothing
+    /// is left, nothing is sent.
+    fn within(&self, request: &Request) -> Result<Duration, Unavailable> {
+        let within = request.within.map_or(self.deadline, |left| left.min(self.deadline));
+        if within.is_zero() { Err(Unavailable::Deadline) } else { Ok(within) }
+    }
+
+    /// Runs a call on a connection of its own.
     pub(crate) async fn run<T>(
         &self,
-        call: impl AsyncFnOnce(&mut deadpool_redis::Connection) -> Result<T, RedisError>,
+        deadline: Duration,
+        call: impl AsyncFnOnce(&mut Connection) -> Result<T, RedisError>,
     ) -> Result<T, Unavailable> {
-        within(self.deadline, async {
+        let run = async {
             let mut connection = self
                 .pool
                 .get()
                 .await
-                .map_err(|error| Unavailable::Unreachable { reason: error.to_string() })?;
+                .map_err(|error| Unavailable::Unreachable { reason: error::of_pool(&error) })?;
             call(&mut connection).await.map_err(|error| error::of_call(&error))
-        })
-        .await
+        };
+        tokio::time::timeout(deadline, run).await.unwrap_or(Err(Unavailable::Deadline))
     }
-}
-
-async fn within<T>(
-    deadline: Duration,
-    call: impl Future<Output = Result<T, Unavailable>>,
-) -> Result<T, Unavailable> {
-    tokio::time::timeout(deadline, call).await.unwrap_or(Err(Unavailable::Deadline))
 }

@@ -2,12 +2,13 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response};
 use transom_core::body::Messages;
-use transom_core::{Answer, Ask, Cost, Gate, Identity, Outcome, headers};
+use transom_core::{Answer, Ask, Gate, Identity, Outcome, headers};
 
 use crate::backend::Backend;
 use crate::identity::Identities;
@@ -24,6 +25,8 @@ pub struct Front {
     pub style: headers::Style,
     /// What refused clients are told.
     pub messages: Messages,
+    /// The longest that finding out who asks and deciding may take together.
+    pub deadline: Duration,
 }
 
 /// The front in force; replaced as a whole when the configuration changes.
@@ -56,28 +59,25 @@ pub struct Decided {
 impl Front {
     /// Identifies the caller of a request and decides it.
     pub async fn decide(&self, asked: Asked<'_>) -> Decided {
-        let identity = self.identities.of(asked.peer, asked.headers).await;
-        let answer = self.ask(&identity, asked.method, asked.host, asked.path, None, false).await;
+        let Asked { peer, method, host, path, headers } = asked;
+        let started = Instant::now();
+        let identity = self.identities.of(peer, headers, self.deadline).await;
+        // One deadline over everything: looking a key up has taken its part of it.
+        let within = Some(self.deadline.saturating_sub(started.elapsed()));
+        let ask = Ask { identity: &identity, method, host, path, cost: None, peek: false, within };
+        let answer = self.ask(ask).await;
         Decided { identity, answer }
     }
 
     /// Decides for a caller who is known.
-    pub async fn ask(
-        &self,
-        identity: &Identity,
-        method: &Method,
-        host: Option<&str>,
-        path: &str,
-        cost: Option<Cost>,
-        peek: bool,
-    ) -> Answer {
-        if self.identities.is_exempt(identity) {
-            let policy = Arc::clone(self.gate.policies().find(method, host, path));
-            return Answer { policy, outcome: Outcome::Exempt };
+    pub async fn ask(&self, ask: Ask<'_>) -> Answer {
+        if self.identities.is_exempt(ask.identity) {
+            let policy = self.gate.policies().find(ask.method, ask.host, ask.path);
+            return Answer { policy: Arc::clone(policy), outcome: Outcome::Exempt };
         }
-        let answer = self.gate.ask(Ask { identity, method, host, path, cost, peek }).await;
-        if !peek {
-            telemetry::decision(identity, cost, &answer);
+        let answer = self.gate.ask(ask).await;
+        if !ask.peek {
+            telemetry::decision(ask.identity, ask.cost, &answer);
         }
         answer
     }

@@ -14,7 +14,7 @@ use transom_local::LocalLimiter;
 use transom_redis::{RedisLimiter, Settings, Tls};
 
 use crate::backend::Backend;
-use crate::config::{Config, RedisConfig, RedisUrl};
+use crate::config::{Config, RedisConfig};
 use crate::front::{Front, SharedFront};
 use crate::gateway::{Gateway, SharedUpstream, Upstream, UpstreamSettings};
 use crate::identity::Identities;
@@ -29,7 +29,7 @@ const WAIT_FOR_REDIS: Duration = Duration::from_secs(2);
 #[non_exhaustive]
 pub enum StartError {
     /// An address cannot be listened on, most often because another process does.
-    #[error("listen.{listener}: cannot listen on {address}: {source}")]
+    #[error("listen.{listener}: cannot listen on {address}")]
     Listen {
         /// The listener's name in the configuration.
         listener: &'static str,
@@ -39,10 +39,10 @@ pub enum StartError {
         source: std::io::Error,
     },
     /// Redis cannot be used whether it answers or not.
-    #[error("redis: {0}")]
+    #[error("redis")]
     Redis(#[from] transom_redis::OpenError),
     /// A file that the configuration names cannot be read.
-    #[error("{key}: cannot read {path}: {source}")]
+    #[error("{key}: cannot read {path}")]
     File {
         /// The key in the configuration.
         key: &'static str,
@@ -52,7 +52,7 @@ pub enum StartError {
         source: std::io::Error,
     },
     /// Requests cannot go to the upstream.
-    #[error("gateway.upstream: {0}")]
+    #[error("gateway.upstream")]
     Upstream(#[from] crate::gateway::UpstreamError),
 }
 
@@ -62,8 +62,9 @@ pub struct Worker {
     front: SharedFront,
     upstream: SharedUpstream,
     backend: Backend,
-    share: Share,
-    redis_said: Option<Unavailable>,
+    /// Follows the roster, unless the configuration says how many workers there are.
+    counted: Share,
+    redis_said: Option<String>,
     listeners: Vec<(&'static str, TcpListener)>,
     settings: ListenSettings,
     drain_delay: Duration,
@@ -78,19 +79,17 @@ impl Worker {
     /// What cannot be right later either: an address that is taken, a file that is missing.
     pub async fn start(config: &Config) -> Result<Self, StartError> {
         let share = Share::of(config.redis.workers);
+        let counted = if config.redis.workers == 0 { share.clone() } else { Share::of(1) };
         let local = LocalLimiter::new(config.local.max_identities);
-        let backend = match &config.redis.url {
-            Some(url) => {
-                let redis = RedisLimiter::open(&redis_settings(url, &config.redis)?)?;
-                Backend::Redis(Arc::new(Fallback::new(redis, local, share.clone())))
+        let backend = match redis_settings(&config.redis)? {
+            Some(settings) => {
+                let redis = RedisLimiter::open(&settings)?;
+                Backend::Redis(Arc::new(Fallback::new(redis, local, share)))
             }
             None => Backend::Local(Arc::new(local)),
         };
         let redis_said = match backend.redis() {
-            Some(redis) => tokio::time::timeout(WAIT_FOR_REDIS, redis.connected())
-                .await
-                .unwrap_or(Err(Unavailable::Deadline))
-                .err(),
+            Some(redis) => first_attempt(redis).await,
             None => None,
         };
         let front = Front {
@@ -98,6 +97,7 @@ impl Worker {
             identities: identities(config, &backend),
             style: config.headers,
             messages: config.messages.clone(),
+            deadline: config.redis.deadline,
         };
         let upstream = Upstream::new(&UpstreamSettings {
             url: config.gateway.upstream.clone(),
@@ -110,7 +110,7 @@ impl Worker {
             front: Arc::new(ArcSwap::from_pointee(front)),
             upstream: Arc::new(ArcSwap::from_pointee(upstream)),
             backend,
-            share,
+            counted,
             redis_said,
             listeners: bind(config).await?,
             settings: ListenSettings {
@@ -131,8 +131,8 @@ impl Worker {
     }
 
     /// Why Redis, though configured, did not answer at the start.
-    pub const fn redis_said(&self) -> Option<&Unavailable> {
-        self.redis_said.as_ref()
+    pub fn redis_said(&self) -> Option<&str> {
+        self.redis_said.as_deref()
     }
 
     /// Serves until `stop`. Then it says that it is not ready, goes on for `gateway.drain_delay`
@@ -158,7 +158,7 @@ impl Worker {
                 }
             };
         }
-        let roster = tokio::spawn(stay_on_roster(self.backend.clone(), self.share));
+        let roster = tokio::spawn(stay_on_roster(self.backend.clone(), self.counted));
 
         stop.cancelled().await;
         let _ = tokio::time::timeout(self.drain_delay, hurry.cancelled()).await;
@@ -172,6 +172,16 @@ impl Worker {
             redis.leave().await;
         }
         Drained { cut }
+    }
+}
+
+/// Why the first attempt to connect to Redis failed, if it did.
+async fn first_attempt(redis: &RedisLimiter) -> Option<String> {
+    match tokio::time::timeout(WAIT_FOR_REDIS, redis.connected()).await {
+        Ok(Ok(())) => None,
+        Ok(Err(Unavailable::Unreachable { reason })) => Some(reason),
+        Ok(Err(other)) => Some(other.to_string()),
+        Err(_) => Some("no answer in time".to_owned()),
     }
 }
 
@@ -197,7 +207,16 @@ async fn bind(config: &Config) -> Result<Vec<(&'static str, TcpListener)>, Start
     Ok(listeners)
 }
 
-fn redis_settings(url: &RedisUrl, config: &RedisConfig) -> Result<Settings, StartError> {
+/// How the limiter is to reach Redis, where one is configured, with the files read that the
+/// configuration names.
+///
+/// # Errors
+///
+/// [`StartError::File`].
+pub fn redis_settings(config: &RedisConfig) -> Result<Option<Settings>, StartError> {
+    let Some(url) = &config.url else {
+        return Ok(None);
+    };
     let read = |key, path: &Option<std::path::PathBuf>| match path {
         None => Ok(None),
         Some(path) => std::fs::read(path).map(Some).map_err(|source| StartError::File {
@@ -209,13 +228,13 @@ fn redis_settings(url: &RedisUrl, config: &RedisConfig) -> Result<Settings, Star
     let cert = read("redis.tls_cert", &config.tls_cert)?;
     let key = read("redis.tls_key", &config.tls_key)?;
     let tls = Tls { ca: read("redis.tls_ca", &config.tls_ca)?, client: cert.zip(key) };
-    Ok(Settings {
+    Ok(Some(Settings {
         url: url.expose().to_owned(),
         tls,
         deadline: config.deadline,
         prefix: config.prefix.clone(),
         lanes: config.lanes,
-    })
+    }))
 }
 
 fn identities(config: &Config, backend: &Backend) -> Identities {

@@ -93,6 +93,7 @@ async fn decide<L: Limiter, I>(
         path: parts.uri.path(),
         cost: None,
         peek: false,
+        within: None,
     };
     let answer = limit.gate.ask(ask).await;
     match answer.refusal(&identity, limit.style, &limit.messages) {

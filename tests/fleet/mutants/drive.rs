@@ -215,6 +215,9 @@ async fn ask(worker: usize, limiter: &RedisLimiter, habit: &Habit, calls: Calls)
             answer => answer,
         },
     };
-    let outcome = answer.map_or(Outcome::Unknown, |decision| Outcome::Told(Told::from(&decision)));
+    let outcome = match answer {
+        Ok(decision) => Outcome::Told(Told::from(&decision)),
+        Err(reason) => Outcome::Unknown(reason.to_string()),
+    };
     Record { worker, key, cost, outcome, sent_ns, received_ns: monotonic_ns() }
 }

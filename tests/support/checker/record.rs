@@ -33,8 +33,8 @@ pub struct Record {
 pub enum Outcome {
     /// A decision.
     Told(Told),
-    /// No answer: the request may have been charged.
-    Unknown,
+    /// No answer, and why: the request may have been charged.
+    Unknown(String),
 }
 
 /// A decision as the client was told it.

@@ -9,7 +9,7 @@ use super::{Key, Outcome, Record, Source};
 const SHOWN: usize = 5;
 
 /// The rules of `reference/redis.md`, section 5.1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Rule {
     /// No half-open interval of a window's length holds more than the limit, in the time of Redis.
     S1Exact,
@@ -65,7 +65,7 @@ impl Counts {
         let mut counts = Self { keys, ..Self::default() };
         for record in records {
             match &record.outcome {
-                Outcome::Unknown => counts.unknown += 1,
+                Outcome::Unknown(_) => counts.unknown += 1,
                 Outcome::Told(told) => match (told.source, told.allowed) {
                     (Source::Degraded, _) => counts.degraded += 1,
                     (Source::Cache, _) => counts.cached += 1,
@@ -81,6 +81,13 @@ impl Counts {
     }
 }
 
+pub(super) fn first_reason(records: &[Record]) -> Option<String> {
+    records.iter().find_map(|record| match &record.outcome {
+        Outcome::Unknown(reason) => Some(reason.clone()),
+        Outcome::Told(_) => None,
+    })
+}
+
 /// The verdict over a log.
 #[derive(Debug, Clone, Default)]
 pub struct Report {
@@ -88,20 +95,14 @@ pub struct Report {
     pub violations: Vec<Violation>,
     /// What the log held.
     pub counts: Counts,
+    /// Why the first request without an answer got none.
+    pub unknown_because: Option<String>,
 }
 
 impl Report {
     /// Whether this rule was broken.
     pub fn broke(&self, rule: Rule) -> bool {
         self.violations.iter().any(|violation| violation.rule == rule)
-    }
-
-    /// Every rule that was broken, each once, in their order.
-    pub fn broken(&self) -> Vec<Rule> {
-        let mut rules: Vec<Rule> = self.violations.iter().map(|found| found.rule).collect();
-        rules.sort_unstable();
-        rules.dedup();
-        rules
     }
 
     /// Fails with what was found.
@@ -121,6 +122,9 @@ impl fmt::Display for Report {
         write!(f, "{keys} keys, {admitted} admitted ({units} units), {denied} denied, ")?;
         write!(f, "{cached} cached, {degraded} degraded, {unknown} without an answer; ")?;
         write!(f, "{} violations", self.violations.len())?;
+        if let Some(reason) = &self.unknown_because {
+            write!(f, "\n  without an answer: {reason}")?;
+        }
         let mut shown: HashMap<Rule, usize> = HashMap::new();
         for violation in &self.violations {
             let shown = shown.entry(violation.rule).or_default();

@@ -47,7 +47,10 @@ fn denied(at_us: u64, cost: u32, limits: Limits) -> Record {
 }
 
 fn unknown(at_us: u64, cost: u32) -> Record {
-    Record { outcome: Outcome::Unknown, ..admitted(at_us, cost, Limits::DEFAULT) }
+    Record {
+        outcome: Outcome::Unknown("broken off".to_owned()),
+        ..admitted(at_us, cost, Limits::DEFAULT)
+    }
 }
 
 /// Whether a log breaks a rule, the others aside.

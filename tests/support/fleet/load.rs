@@ -115,11 +115,14 @@ impl Client {
         let sent_ns = monotonic_ns();
         let answer = self.decide(&ask).await;
         let received_ns = monotonic_ns();
-        let told = answer.ok().and_then(|answer| {
+        let told = answer.and_then(|answer| {
             assert_eq!((&answer.identity(), &answer.policy), (&ask.key.identity, &ask.key.policy));
-            answer.told()
+            answer.told().context("there was no decision")
         });
-        let outcome = told.map_or(Outcome::Unknown, Outcome::Told);
+        let outcome = match told {
+            Ok(told) => Outcome::Told(told),
+            Err(error) => Outcome::Unknown(format!("{error:#}")),
+        };
         Record { worker, key: ask.key, cost: ask.cost, outcome, sent_ns, received_ns }
     }
 }

@@ -1,15 +1,18 @@
 //! `transom check-config`
 
+use transom_server::worker::redis_settings;
+
 use crate::Exit;
 use crate::args::Args;
 use crate::commands::{config, say};
 
 pub(crate) fn run(args: &Args, json: bool) -> anyhow::Result<Exit> {
     let config = config(args)?;
+    redis_settings(&config.redis)?;
     if json {
-        say(serde_json::to_string_pretty(&config.to_json())?);
+        say(serde_json::to_string_pretty(&config.to_json())?)?;
     } else {
-        say(config.describe().trim_end());
+        say(config.describe().trim_end())?;
     }
     Ok(Exit::Done)
 }

@@ -23,6 +23,6 @@ pub(crate) async fn run(url: &str) -> anyhow::Result<Exit> {
         Ok(Err(error)) => (false, format!("{:#}", anyhow::Error::new(error))),
         Err(_) => (false, format!("no answer within {PATIENCE:?}")),
     };
-    say(format_args!("{url}: {said}"));
+    say(format_args!("{url}: {said}"))?;
     Ok(if healthy { Exit::Done } else { Exit::No })
 }

@@ -6,30 +6,66 @@ pub(crate) mod health;
 pub(crate) mod serve;
 
 use std::fmt::Display;
+use std::io::{ErrorKind, Write as _};
 
-use transom_server::config::{Config, ConfigError};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use transom_server::config::Config;
 
 use crate::args::Args;
 
+/// The variable in whose place `--redis` stands.
+const REDIS_URL: &str = "TRANSOM__REDIS__URL";
+
 /// The settings that a command runs under: the file, the environment, then the arguments.
-fn config(args: &Args) -> Result<Config, ConfigError> {
-    let redis = args.redis.as_ref().map(|url| ("TRANSOM__REDIS__URL".to_owned(), url.clone()));
-    Config::load(args.config.as_deref(), Config::environment().into_iter().chain(redis))
-}
-
-/// What a command has to say.
-#[expect(clippy::print_stdout, reason = "this is where the program talks to the person")]
-fn say(text: impl Display) {
-    println!("{text}");
-}
-
-/// Resolves when the process is asked to end: the name of the signal.
-async fn asked_to_end() -> std::io::Result<&'static str> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
+fn config(args: &Args) -> anyhow::Result<Config> {
+    let redis = args.redis.as_ref().map(|url| (REDIS_URL.to_owned(), url.clone()));
+    let environment = Config::environment().into_iter().chain(redis);
+    Config::load(args.config.as_deref(), environment).map_err(|error| {
+        // What stands in an argument is not blamed on the environment.
+        let text = error.to_string();
+        let place = format!("environment variable {REDIS_URL}: redis.url: ");
+        match text.strip_prefix(&place) {
+            Some(reason) if args.redis.is_some() => anyhow::anyhow!("--redis: {reason}"),
+            _ => error.into(),
+        }
     })
+}
+
+/// What a command has to say. A reader that has gone has read enough.
+///
+/// # Errors
+///
+/// Anything else that keeps standard output from taking it.
+fn say(text: impl Display) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(anyhow::Error::new(error).context("cannot write to standard output"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The signals by which a process is asked to end. None is lost between two waits.
+struct AskedToEnd {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl AskedToEnd {
+    /// From here on the signals are heard.
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// The name of the next one.
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
 }

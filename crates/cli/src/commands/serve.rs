@@ -10,30 +10,32 @@ use transom_server::worker::Worker;
 
 use crate::Exit;
 use crate::args::Args;
-use crate::commands::{asked_to_end, config, say};
+use crate::commands::{AskedToEnd, config, say};
 
 pub(crate) async fn run(args: &Args) -> anyhow::Result<Exit> {
     let config = config(args)?;
+    let mut asked = AskedToEnd::listen()?;
     telemetry::start(&config.log);
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }
     let worker = Worker::start(&config).await?;
-    say(banner(&config, &worker).trim_end());
+    if let Err(error) = say(banner(&config, &worker).trim_end()) {
+        tracing::warn!("{error:#}");
+    }
 
     let (stop, hurry) = (CancellationToken::new(), CancellationToken::new());
     let serving = tokio::spawn(worker.run(stop.clone(), hurry.clone()));
     // A load balancer sends SIGTERM and needs a moment; a person at a terminal does not.
-    let signal = asked_to_end().await?;
+    let signal = asked.next().await;
     tracing::info!(signal, "draining");
     stop.cancel();
     if signal == "SIGINT" {
         hurry.cancel();
     }
     tokio::spawn(async move {
-        if asked_to_end().await.is_ok() {
-            hurry.cancel();
-        }
+        asked.next().await;
+        hurry.cancel();
     });
     match serving.await?.cut {
         0 => tracing::info!("stopped"),
@@ -78,7 +80,7 @@ fn limiter(config: &Config, worker: &Worker) -> String {
         (None, _) => "in process, this worker alone (redis.url is not set)".to_owned(),
         (Some(url), None) => format!("{url}, shared by every worker that uses it"),
         (Some(url), Some(reason)) => format!(
-            "{url} does not answer yet: {reason}; until it does, policies say what happens \
+            "{url} does not answer yet ({reason}); until it does, policies say what happens \
              (redis.on_failure = {})",
             config.redis.on_failure
         ),

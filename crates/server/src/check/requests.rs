@@ -14,7 +14,7 @@
 
 use http::Method;
 use serde_json::{Map, Value};
-use transom_core::{Answer, Cost, Identity};
+use transom_core::{Answer, Ask, Cost, Identity};
 
 use crate::front::Front;
 
@@ -83,7 +83,8 @@ impl Request {
     /// Decides this request.
     pub(super) async fn ask(&self, front: &Front) -> Answer {
         let Self { identity, method, path, host, cost, peek } = self;
-        front.ask(identity, method, host.as_deref(), path, *cost, *peek).await
+        let (host, cost, peek) = (host.as_deref(), *cost, *peek);
+        front.ask(Ask { identity, method, host, path, cost, peek, within: None }).await
     }
 }
 

@@ -66,6 +66,7 @@ pub(crate) fn front(policies: Vec<Policy>, backend: Backend) -> SharedFront {
             .with_static_keys([key].into()),
         style: headers::Style::default(),
         messages: Messages::default(),
+        deadline: std::time::Duration::from_secs(5),
     };
     Arc::new(ArcSwap::from_pointee(front))
 }

@@ -15,7 +15,7 @@ pub struct LogConfig {
     pub level: LevelFilter,
     /// `text` or `json`. Default `text`; `log.format` or `TRANSOM__LOG__FORMAT`.
     pub format: LogFormat,
-    /// Whether every decision is written as one line of JSON, which names the identity. Default
+    /// Whether every decision is written as a line, which names the identity. Default
     /// false; `log.decisions` or `TRANSOM__LOG__DECISIONS`.
     pub decisions: bool,
 }

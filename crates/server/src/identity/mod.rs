@@ -5,9 +5,11 @@ mod credential;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use http::HeaderMap;
 use ipnet::IpNet;
+use tokio::time::timeout;
 use transom_core::Identity;
 use transom_redis::{Digest, KeyDirectory};
 
@@ -68,14 +70,22 @@ impl Identities {
 
     /// The identity of a caller. A valid key gives its user, whatever the address; anything
     /// else, an invalid or revoked key included, gives the address. While Redis cannot be
-    /// reached, a key that this worker has not looked up before counts on the address.
-    pub async fn of(&self, peer: IpAddr, headers: &HeaderMap) -> Identity {
+    /// reached, a key that this worker has not looked up before counts on the address; so does
+    /// one that could not be looked up within `deadline`.
+    pub async fn of(&self, peer: IpAddr, headers: &HeaderMap, deadline: Duration) -> Identity {
+        let user = timeout(deadline, self.user(headers)).await.ok().flatten();
+        user.unwrap_or_else(|| Identity::ip(self.addresses.of(peer, headers), self.ipv6_prefix))
+    }
+
+    /// The user of the first valid key in a request.
+    async fn user(&self, headers: &HeaderMap) -> Option<Identity> {
         for key in credential::api_keys(headers) {
-            if let Some(user) = self.user_of(Digest::of(key)).await {
+            let user = self.user_of(Digest::of(key)).await;
+            if user.is_some() {
                 return user;
             }
         }
-        Identity::ip(self.addresses.of(peer, headers), self.ipv6_prefix)
+        None
     }
 
     async fn user_of(&self, digest: Digest) -> Option<Identity> {

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use http::HeaderValue;
 use http::header::AUTHORIZATION;
 
@@ -21,7 +23,7 @@ async fn of(peer: &str, pairs: &[(&'static str, &'static str)]) -> String {
     for (name, value) in pairs {
         headers.append(*name, HeaderValue::from_static(value));
     }
-    identities().of(peer.parse().unwrap(), &headers).await.to_string()
+    identities().of(peer.parse().unwrap(), &headers, Duration::from_secs(5)).await.to_string()
 }
 
 #[tokio::test]

@@ -85,6 +85,7 @@ fn front(limits: Limits, trusted: Vec<IpNet>) -> Front {
         identities: Identities::new(trusted, header, 64, Exempt::default()),
         style: Style::default(),
         messages: Messages::default(),
+        deadline: std::time::Duration::from_secs(5),
     }
 }
 
