@@ -109,7 +109,7 @@ async fn a_fleet_is_one_limiter_while_its_workers_die_multiply_and_restart() {
         worker: 1,
         key: seen.key.clone(),
         cost: 1,
-        outcome: Outcome::Unknown,
+        outcome: Outcome::Unknown("the worker was killed".to_owned()),
         sent_ns: seen.sent_ns + ahead_ns - DRIFT_NS,
         received_ns: seen.received_ns + ahead_ns + DRIFT_NS,
     }));
