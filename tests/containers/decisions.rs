@@ -23,8 +23,10 @@ struct Decision {
     retry_after_us: Option<u64>,
     minute_limit: u32,
     minute_remaining: u32,
+    minute_reset_us: u64,
     second_limit: u32,
     second_remaining: u32,
+    second_reset_us: u64,
     at_us: u64,
     source: String,
     degraded: Option<String>,
@@ -52,8 +54,7 @@ fn record(worker: usize, line: &str) -> Record {
         ("cache", None) => Source::Cache,
         _ => Source::Degraded,
     };
-    // Nobody logs when the oldest unit leaves.
-    let window = |limit, remaining| ToldWindow { limit, remaining, reset_us: 0 };
+    let window = |limit, remaining, reset_us| ToldWindow { limit, remaining, reset_us };
     let told = Told {
         allowed: said.allowed,
         source,
@@ -61,8 +62,8 @@ fn record(worker: usize, line: &str) -> Record {
         grain_us: 1,
         retry_after_us: said.retry_after_us,
         windows: [
-            window(said.minute_limit, said.minute_remaining),
-            window(said.second_limit, said.second_remaining),
+            window(said.minute_limit, said.minute_remaining, said.minute_reset_us),
+            window(said.second_limit, said.second_remaining, said.second_reset_us),
         ],
     };
     Record {

@@ -21,7 +21,7 @@ const ARROWS: [(&str, &[&str]); 7] = [
 ];
 
 /// Libraries that `core` may use: it has no runtime, no socket and no clock.
-const CORE_MAY_USE: [&str; 6] = ["bytes", "http", "ipnet", "serde", "serde_json", "thiserror"];
+const CORE_MAY_USE: [&str; 5] = ["bytes", "http", "serde", "serde_json", "thiserror"];
 
 /// Libraries that one crate alone knows.
 const KEPT: [(&str, &[&str]); 3] = [

@@ -23,7 +23,8 @@ fn build() -> PathBuf {
     let folder = test.ancestors().nth(2).expect("the folder of a profile");
     let profile = folder.file_name().and_then(|name| name.to_str()).expect("a profile's name");
     let built = Command::new(env!("CARGO"))
-        .args(["build", "--package", "transom-cli", "--bin", "transom"])
+        // The whole workspace, so that libraries have the features that the tests were built with.
+        .args(["build", "--workspace", "--bin", "transom"])
         .args(["--profile", if profile == "debug" { "dev" } else { profile }])
         .args(["--message-format", "json-render-diagnostics", "--quiet", "--target-dir"])
         .arg(folder.parent().expect("the folder of all profiles"))
