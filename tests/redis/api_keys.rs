@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use transom_redis::{Digest, RedisLimiter};
 use transom_tests::RedisServer;
 
-use crate::setup::{Setup, settings};
+use crate::setup::{Setup, WITHIN, settings};
 
 const KEY: &[u8] = b"tk_marked-secret-of-the-test";
 
@@ -14,10 +14,10 @@ async fn a_known_key_costs_no_second_round_trip() {
     let mut setup = Setup::new().await;
     let keys = setup.limiter.api_keys();
     keys.add(Digest::of(KEY), "42", "test").await.unwrap();
-    assert_eq!(keys.user_of(Digest::of(KEY)).await.unwrap().as_deref(), Some("42"));
+    assert_eq!(keys.user_of(Digest::of(KEY), WITHIN).await.unwrap().as_deref(), Some("42"));
     let before = setup.calls(&["hget"]).await;
     for _ in 0..100 {
-        assert_eq!(keys.user_of(Digest::of(KEY)).await.unwrap().as_deref(), Some("42"));
+        assert_eq!(keys.user_of(Digest::of(KEY), WITHIN).await.unwrap().as_deref(), Some("42"));
     }
     let looked_up = setup.calls(&["hget"]).await - before;
     assert!(looked_up <= 1, "{looked_up} lookups of a known key");
@@ -30,11 +30,11 @@ async fn a_revoked_key_is_refused_by_another_worker_within_a_second() {
     let other = RedisLimiter::open(&settings(&setup.server.url)).unwrap().api_keys();
     let digest = Digest::of(KEY);
     keys.add(digest, "42", "test").await.unwrap();
-    assert_eq!(other.user_of(digest).await.unwrap().as_deref(), Some("42"));
+    assert_eq!(other.user_of(digest, WITHIN).await.unwrap().as_deref(), Some("42"));
 
     assert!(keys.revoke(digest).await.unwrap());
     let revoked = Instant::now();
-    while other.user_of(digest).await.unwrap().is_some() {
+    while other.user_of(digest, WITHIN).await.unwrap().is_some() {
         assert!(revoked.elapsed() < Duration::from_secs(1), "still valid after a second");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
@@ -47,10 +47,10 @@ async fn a_key_that_was_unknown_works_within_a_second_of_its_creation() {
     let keys = setup.limiter.api_keys();
     let other = RedisLimiter::open(&settings(&setup.server.url)).unwrap().api_keys();
     let digest = Digest::of(KEY);
-    assert_eq!(other.user_of(digest).await.unwrap(), None);
+    assert_eq!(other.user_of(digest, WITHIN).await.unwrap(), None);
     keys.add(digest, "42", "test").await.unwrap();
     let created = Instant::now();
-    while other.user_of(digest).await.unwrap().is_none() {
+    while other.user_of(digest, WITHIN).await.unwrap().is_none() {
         assert!(created.elapsed() < Duration::from_secs(1), "still unknown after a second");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
@@ -61,10 +61,10 @@ async fn a_known_key_keeps_its_user_while_redis_is_gone_and_an_unknown_one_has_n
     let mut server = RedisServer::process(&[]).await;
     let keys = RedisLimiter::open(&settings(&server.url)).unwrap().api_keys();
     keys.add(Digest::of(KEY), "42", "test").await.unwrap();
-    assert!(keys.user_of(Digest::of(KEY)).await.unwrap().is_some());
+    assert!(keys.user_of(Digest::of(KEY), WITHIN).await.unwrap().is_some());
     server.stop();
-    assert_eq!(keys.user_of(Digest::of(KEY)).await.unwrap().as_deref(), Some("42"));
-    assert!(keys.user_of(Digest::of(b"another")).await.is_err());
+    assert_eq!(keys.user_of(Digest::of(KEY), WITHIN).await.unwrap().as_deref(), Some("42"));
+    assert!(keys.user_of(Digest::of(b"another"), WITHIN).await.is_err());
 }
 
 #[tokio::test]

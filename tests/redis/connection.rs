@@ -2,18 +2,19 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
-use transom_core::{Limiter, Unavailable};
+use transom_core::{Limiter, Share, Unavailable};
 use transom_redis::{RedisLimiter, Settings, Tls};
 use transom_tests::RedisServer;
-use transom_tests::redis_server::free_port;
+use transom_tests::redis_server::{free_port, repository};
 
-use crate::setup::{request, settings};
+use crate::setup::{WITHIN, request, settings};
 
-/// The commands that decisions and API keys need, and nothing else.
-const RIGHTS: &str = "resetkeys ~transom:1:* resetchannels -@all +evalsha +eval +time +zadd +zcard \
-    +zcount +zrange +zrangebyscore +zremrangebyscore +pexpire +del +hget +hset +incr +get +ping \
-    +unwatch";
+/// The rights that a worker needs, and nothing else; as in the README.
+const RIGHTS: &str = "resetkeys ~transom:1:* resetchannels -@all +evalsha +eval +time +zadd +zrem \
+    +zcard +zcount +zrange +zrangebyscore +zremrangebyscore +pexpire +del +hget +hset +incr +get \
+    +multi +exec +ping +unwatch";
 
 async fn decides(settings: &Settings) -> Result<(), Unavailable> {
     let limiter = RedisLimiter::open(settings).unwrap();
@@ -49,16 +50,33 @@ async fn an_acl_user_with_the_least_rights_carries_decisions() {
     let url = server.url.replace("redis://", "redis://worker:s3cret@");
     decides(&settings(&url)).await.unwrap();
     let limiter = RedisLimiter::open(&settings(&url)).unwrap();
+    let share = Share::of(7);
+    let joined = tokio::spawn({
+        let (limiter, share) = (limiter.clone(), share.clone());
+        async move { limiter.join(share).await }
+    });
     let keys = limiter.api_keys();
     let digest = transom_redis::Digest::of(b"k");
     keys.add(digest, "42", "test").await.unwrap();
-    assert!(keys.user_of(digest).await.unwrap().is_some());
+    assert!(keys.user_of(digest, WITHIN).await.unwrap().is_some());
     assert!(keys.revoke(digest).await.unwrap());
+    let started = Instant::now();
+    while share.workers() != 1 {
+        assert!(started.elapsed() < Duration::from_secs(20), "the roster was not read twice");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    joined.abort();
+    limiter.leave().await;
 
     let mut log = redis::cmd("ACL");
     log.arg("LOG");
     let refused: Vec<redis::Value> = log.query_async(&mut connection).await.unwrap();
     assert!(refused.is_empty(), "{refused:?}");
+    let readme = std::fs::read_to_string(repository().join("README.md")).unwrap();
+    let shown = readme.replace("\\\n", " ").replace('\'', "");
+    let shown: Vec<_> = shown.split_whitespace().collect();
+    let rights: Vec<_> = RIGHTS.split_whitespace().collect();
+    assert!(shown.windows(rights.len()).any(|words| words == rights), "the README shows others");
 
     let wrong = server.url.replace("redis://", "redis://worker:wrong@");
     let error = decides(&settings(&wrong)).await.unwrap_err();

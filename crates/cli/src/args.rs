@@ -10,8 +10,7 @@ use clap::{Parser, Subcommand};
 /// Without a command it runs a worker. Settings come from the file, then from environment
 /// variables TRANSOM__SECTION__KEY.
 ///
-/// Exit codes: 0 done, 1 denied, not found or not healthy, 2 usage or configuration, 3 Redis
-/// unavailable.
+/// Exit codes: 0 done, 1 not healthy, 2 usage or configuration.
 #[derive(Debug, Parser)]
 #[command(name = "transom", version, max_term_width = 100)]
 pub(crate) struct Args {

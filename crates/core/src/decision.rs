@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use crate::limits::{Limits, Window};
+use crate::limits::Window;
 
 /// One window as the limiter found it: after the charge when the request was admitted, as it
 /// stands when it was denied or only asked about.
@@ -164,11 +164,6 @@ impl Decision {
             source,
             degraded: None,
         }
-    }
-
-    /// The limits in force.
-    pub const fn limits(&self) -> Limits {
-        Limits { minute: self.minute.limit, second: self.second.limit }
     }
 
     /// Microseconds until the limited-by window gets better, as the header says it. Denied: the

@@ -3,7 +3,8 @@
 //! A key's record is a hash named by the SHA-256 of the key, with the field `user`. What a worker
 //! has looked up stays valid until the revision counter changes, which every creation and
 //! revocation moves; the worker reads that counter several times a second. So a known key costs
-//! no round trip, and a revoked one is refused within a second.
+//! no round trip, and a revoked one is refused within a second, while Redis answers. While it does
+//! not, a key that is remembered keeps its user.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,10 +12,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use quick_cache::sync::Cache;
+use redis::FromRedisValue;
+use redis::aio::MultiplexedConnection;
 use sha2::{Digest as _, Sha256};
 use transom_core::Unavailable;
 
 use crate::limiter::Control;
+use crate::settings::STUCK_AFTER;
 
 /// How many keys a worker remembers.
 const REMEMBERED: usize = 100_000;
@@ -93,12 +97,17 @@ impl KeyDirectory {
         Self { inner }
     }
 
-    /// The user whose key this is; `None` for a key that is not known or was revoked.
+    /// The user whose key this is; `None` for a key that is not known or was revoked. Takes at
+    /// most `within`; where Redis does not answer by then, what this worker remembers counts.
     ///
     /// # Errors
     ///
-    /// Redis does not answer and this worker has never looked the key up.
-    pub async fn user_of(&self, digest: Digest) -> Result<Option<Arc<str>>, Unavailable> {
+    /// Redis does not answer and this worker remembers nothing of the key.
+    pub async fn user_of(
+        &self,
+        digest: Digest,
+        within: Duration,
+    ) -> Result<Option<Arc<str>>, Unavailable> {
         let epoch = self.inner.epoch.load(Ordering::Acquire);
         let known = self.inner.known.get(&digest);
         if let Some(known) = &known
@@ -106,7 +115,7 @@ impl KeyDirectory {
         {
             return Ok(known.user.clone());
         }
-        match self.inner.look_up(digest).await {
+        match self.inner.look_up(digest, within).await {
             Ok(user) => {
                 self.inner.known.insert(digest, Known { user: user.clone(), epoch });
                 Ok(user)
@@ -124,8 +133,7 @@ impl KeyDirectory {
         let key = self.inner.control.keyspace.api_key(&digest.to_string());
         let mut command = redis::cmd("HSET");
         command.arg(key).arg("user").arg(user).arg("label").arg(label);
-        self.inner.control.query::<()>(&command).await?;
-        self.changed().await
+        self.change::<u64>(command).await.map(drop)
     }
 
     /// Revokes a key; whether there was one.
@@ -135,24 +143,38 @@ impl KeyDirectory {
     /// Redis does not answer or refuses.
     pub async fn revoke(&self, digest: Digest) -> Result<bool, Unavailable> {
         let key = self.inner.control.keyspace.api_key(&digest.to_string());
-        let deleted: u64 = self.inner.control.query(redis::cmd("DEL").arg(key)).await?;
-        self.changed().await?;
-        Ok(deleted > 0)
+        let mut command = redis::cmd("DEL");
+        command.arg(key);
+        Ok(self.change::<u64>(command).await? > 0)
     }
 
-    async fn changed(&self) -> Result<(), Unavailable> {
-        let revision = self.inner.control.keyspace.api_keys_revision();
-        self.inner.control.query::<()>(redis::cmd("INCR").arg(revision)).await?;
+    /// Changes a key and moves the revision, in one transaction.
+    async fn change<T: FromRedisValue>(&self, command: redis::Cmd) -> Result<T, Unavailable> {
+        let mut both = redis::pipe();
+        both.atomic().add_command(command);
+        both.cmd("INCR").arg(self.inner.control.keyspace.api_keys_revision()).ignore();
+        let call = async |connection: &mut MultiplexedConnection| {
+            both.query_async::<(T,)>(connection).await
+        };
+        let (reply,) = self.inner.control.run(STUCK_AFTER, call).await?;
         self.inner.epoch.fetch_add(1, Ordering::AcqRel);
-        Ok(())
+        Ok(reply)
     }
 }
 
 impl Inner {
-    async fn look_up(&self, digest: Digest) -> Result<Option<Arc<str>>, Unavailable> {
+    async fn look_up(
+        &self,
+        digest: Digest,
+        within: Duration,
+    ) -> Result<Option<Arc<str>>, Unavailable> {
+        if within.is_zero() {
+            return Err(Unavailable::Deadline);
+        }
         let key = self.control.keyspace.api_key(&digest.to_string());
-        let user: Option<String> =
-            self.control.query(redis::cmd("HGET").arg(key).arg("user")).await?;
+        let mut command = redis::cmd("HGET");
+        command.arg(key).arg("user");
+        let user: Option<String> = self.control.query_within(within, &command).await?;
         Ok(user.filter(|user| !user.is_empty()).map(Arc::from))
     }
 

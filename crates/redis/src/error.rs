@@ -23,7 +23,7 @@ pub enum OpenError {
 }
 
 /// Error replies after which nothing of a script has run.
-const NOTHING_RAN: [&str; 16] = [
+const NOTHING_RAN: [&str; 15] = [
     "NOSCRIPT",
     "LOADING",
     "BUSY",
@@ -33,7 +33,6 @@ const NOTHING_RAN: [&str; 16] = [
     "MISCONF",
     "NOREPLICAS",
     "NOAUTH",
-    "NOPERM",
     "WRONGTYPE",
     "MOVED",
     "ASK",

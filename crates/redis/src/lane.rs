@@ -2,25 +2,25 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use deadpool_redis::{Connection, Pool};
 use tokio::sync::{mpsc, oneshot, watch};
 use transom_core::Unavailable;
 
+use crate::connection::{IDLE_CHECK, discard, establish, ping};
 use crate::error;
 use crate::reply::{self, Answer};
 use crate::script::{Item, Script};
-use crate::settings::STUCK_AFTER;
 
-/// Requests in one call of the script: bounds how long Redis is held by it.
+/// Requests in one call of the script.
 const BATCH_MAX: usize = 32;
+/// Units in one call, but for its last request; both bound how long Redis is held by it.
+const BATCH_UNITS: u32 = 1_000;
 /// Requests that may wait for a lane.
 const QUEUE_MAX: usize = 4_096;
-/// A lane without work asks Redis for a sign of life this often.
-const IDLE_CHECK: Duration = Duration::from_secs(1);
-/// The first and the longest pause between two attempts to connect.
-const BACKOFF: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(500)];
+/// The reason that is given before the first attempt, and after a connection was lost.
+const BEFORE: &str = "not connected yet";
+const LOST: &str = "the connection was lost";
 
 /// A request on its way to Redis, and where its answer goes.
 #[derive(Debug)]
@@ -45,6 +45,39 @@ struct Health {
     reason: Mutex<String>,
 }
 
+impl Health {
+    /// A lane is connected.
+    fn found(&self) {
+        let mut reason = self.reason.lock().unwrap_or_else(PoisonError::into_inner);
+        if std::mem::take(&mut *reason) != BEFORE {
+            tracing::info!("connected to redis again");
+        }
+        *reason = LOST.to_owned();
+        self.connected.fetch_add(1, Ordering::Relaxed);
+        drop(reason);
+        self.attempts.send_modify(|attempts| *attempts += 1);
+    }
+
+    /// A lane has lost its connection, or was asked to end.
+    fn lost(&self, asked: bool) {
+        let left = self.connected.fetch_sub(1, Ordering::Relaxed) - 1;
+        if left == 0 && !asked {
+            tracing::warn!("the connection to redis was lost");
+        }
+    }
+
+    /// An attempt to connect has failed.
+    fn failed(&self, said: String) {
+        let mut reason = self.reason.lock().unwrap_or_else(PoisonError::into_inner);
+        if *reason != said {
+            tracing::warn!(reason = said, "cannot connect to redis");
+            *reason = said;
+        }
+        drop(reason);
+        self.attempts.send_modify(|attempts| *attempts += 1);
+    }
+}
+
 /// Jobs that wait; the lane that holds the lock takes the next ones.
 type Waiting = Arc<tokio::sync::Mutex<mpsc::Receiver<Job>>>;
 
@@ -56,7 +89,7 @@ impl Lanes {
         let health = Arc::new(Health {
             connected: AtomicUsize::new(0),
             attempts: watch::Sender::new(0),
-            reason: Mutex::new("not connected yet".to_owned()),
+            reason: Mutex::new(BEFORE.to_owned()),
         });
         let lane = Lane { pool: pool.clone(), script, waiting, health: Arc::clone(&health) };
         for _ in 0..count.max(1) {
@@ -103,51 +136,22 @@ struct Lane {
 impl Lane {
     async fn run(self) {
         while let Some(mut connection) = self.connect().await {
-            self.health.connected.fetch_add(1, Ordering::Relaxed);
-            tracing::debug!("a lane is connected to redis");
-            self.health.attempts.send_modify(|attempts| *attempts += 1);
+            self.health.found();
             let closed = self.carry(&mut connection).await;
-            self.health.connected.fetch_sub(1, Ordering::Relaxed);
-            // Out of the pool for good: its state is unknown.
-            drop(Connection::take(connection));
+            self.health.lost(closed);
+            discard(connection);
             if closed {
                 return;
             }
         }
     }
 
-    /// A connection, however long it takes; `None` when nobody is left to ask for one.
     async fn connect(&self) -> Option<Connection> {
-        let [mut pause, longest] = BACKOFF;
-        loop {
-            match self.pool.get().await {
-                Ok(mut connection) => {
-                    if is_alive(&mut connection).await {
-                        return Some(connection);
-                    }
-                    drop(Connection::take(connection));
-                    self.failed("it takes connections and does not answer".to_owned());
-                }
-                Err(error) => self.failed(error::of_pool(&error)),
-            }
-            // Half to one and a half of the pause, so that a fleet does not knock in step.
-            let percent = fastrand::u32(50..150);
-            tokio::time::sleep(pause * percent / 100).await;
-            pause = longest.min(pause * 2);
-            if self.waiting.try_lock().is_ok_and(|waiting| waiting.is_closed()) {
-                return None;
-            }
-        }
-    }
-
-    fn failed(&self, said: String) {
-        let mut reason = self.health.reason.lock().unwrap_or_else(PoisonError::into_inner);
-        if *reason != said {
-            tracing::warn!(reason = said, "cannot connect to redis");
-            *reason = said;
-        }
-        drop(reason);
-        self.health.attempts.send_modify(|attempts| *attempts += 1);
+        establish(&self.pool, |reason| {
+            self.health.failed(reason);
+            !self.waiting.try_lock().is_ok_and(|waiting| waiting.is_closed())
+        })
+        .await
     }
 
     /// Carries calls until the connection fails (false) or nobody is left to ask (true).
@@ -162,7 +166,7 @@ impl Lane {
                     }
                 }
                 Err(_idle) => {
-                    if !is_alive(connection).await {
+                    if ping(connection).await.is_err() {
                         return false;
                     }
                 }
@@ -178,9 +182,11 @@ impl Lane {
         let Some(first) = waiting.recv().await else {
             return false;
         };
+        let mut units = first.item.units();
         batch.push(first);
-        while batch.len() < BATCH_MAX {
+        while batch.len() < BATCH_MAX && units < BATCH_UNITS {
             let Ok(job) = waiting.try_recv() else { break };
+            units += job.item.units();
             batch.push(job);
         }
         true
@@ -207,11 +213,4 @@ impl Lane {
         }
         !spoilt
     }
-}
-
-/// Whether Redis answers on a connection. That it could be made has not shown it.
-async fn is_alive(connection: &mut Connection) -> bool {
-    let ping = redis::cmd("PING");
-    let answer = ping.query_async::<()>(&mut **connection);
-    matches!(tokio::time::timeout(STUCK_AFTER, answer).await, Ok(Ok(())))
 }

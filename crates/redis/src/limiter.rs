@@ -3,21 +3,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_redis::{Connection, Pool};
+use redis::aio::MultiplexedConnection;
 use redis::{FromRedisValue, RedisError};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use transom_core::{
     Decision, Identity, Limiter, PolicyName, Request, Share, Source, Unavailable, Verdict,
 };
 
 use crate::api_keys::KeyDirectory;
+use crate::connection::Shared;
 use crate::error::{self, OpenError};
 use crate::keyspace::Keyspace;
 use crate::lane::Lanes;
 use crate::reply;
 use crate::roster;
 use crate::script::{Item, Script};
-use crate::settings::Settings;
+use crate::settings::{STUCK_AFTER, Settings};
 
 /// Decides in Redis, exactly, over every worker that uses the same server and prefix.
 ///
@@ -52,7 +53,8 @@ impl RedisLimiter {
         let lanes = Lanes::start(&pool, admit, settings.lanes);
         let keyspace = Keyspace::new(&settings.prefix);
         let worker = format!("{:016x}", fastrand::u64(..)).into();
-        let control = Control { pool, keyspace, deadline: settings.deadline, worker };
+        let connection = Shared::start(pool);
+        let control = Control { connection, keyspace, deadline: settings.deadline, worker };
         Ok(Self { lanes, control, peek })
     }
 
@@ -106,7 +108,8 @@ impl Limiter for RedisLimiter {
     async fn peek(&self, request: &Request) -> Result<Decision, Unavailable> {
         let items = [Item::new(&self.control.keyspace, request)];
         let within = self.control.within(request)?;
-        let call = async |connection: &mut Connection| self.peek.call(connection, &items).await;
+        let call =
+            async |connection: &mut MultiplexedConnection| self.peek.call(connection, &items).await;
         let reply = self.control.run(within, call).await?;
         let verdict = reply::decode(&reply, items.len())?.pop();
         verdict
@@ -124,10 +127,10 @@ fn decision(verdict: &Verdict) -> Decision {
     Decision::new(verdict, Source::Redis)
 }
 
-/// What is not a decision takes a connection out of the pool for one call.
+/// What is not a decision shares a connection of its own.
 #[derive(Clone, Debug)]
 pub(crate) struct Control {
-    pool: Pool,
+    connection: Shared,
     pub(crate) keyspace: Keyspace,
     deadline: Duration,
     /// A name that no other worker has.
@@ -135,35 +138,40 @@ pub(crate) struct Control {
 }
 
 impl Control {
-    /// Sends one command and reads its reply, within the deadline.
+    /// Sends one command and reads its reply. For what nobody waits for but an operator or a
+    /// task of the worker's own: it takes as long as a connection may be silent.
     pub(crate) async fn query<T: FromRedisValue>(
         &self,
         command: &redis::Cmd,
     ) -> Result<T, Unavailable> {
-        self.run(self.deadline, async |connection| command.query_async(connection).await).await
+        self.query_within(STUCK_AFTER, command).await
     }
 
-    /// How long a request may take: the deadline, or what is left of its own time. Where nothing
-    /// is left, nothing is sent.
+    /// Sends one command and reads its reply, within a time of the caller's.
+    pub(crate) async fn query_within<T: FromRedisValue>(
+        &self,
+        within: Duration,
+        command: &redis::Cmd,
+    ) -> Result<T, Unavailable> {
+        self.run(within, async |connection| command.query_async(connection).await).await
+    }
+
+    /// The least of the deadline and a time of the caller's. Where nothing is left, nothing is
+    /// sent.
     fn within(&self, request: &Request) -> Result<Duration, Unavailable> {
         let within = request.within.map_or(self.deadline, |left| left.min(self.deadline));
         if within.is_zero() { Err(Unavailable::Deadline) } else { Ok(within) }
     }
 
-    /// Runs a call on a connection of its own.
     pub(crate) async fn run<T>(
         &self,
-        deadline: Duration,
-        call: impl AsyncFnOnce(&mut Connection) -> Result<T, RedisError>,
+        within: Duration,
+        call: impl AsyncFnOnce(&mut MultiplexedConnection) -> Result<T, RedisError>,
     ) -> Result<T, Unavailable> {
         let run = async {
-            let mut connection = self
-                .pool
-                .get()
-                .await
-                .map_err(|error| Unavailable::Unreachable { reason: error::of_pool(&error) })?;
+            let mut connection = self.connection.get().await?;
             call(&mut connection).await.map_err(|error| error::of_call(&error))
         };
-        tokio::time::timeout(deadline, run).await.unwrap_or(Err(Unavailable::Deadline))
+        timeout(within, run).await.unwrap_or(Err(Unavailable::Deadline))
     }
 }

@@ -5,8 +5,6 @@
 use redis::Value;
 use transom_core::{Reading, Unavailable, Verdict};
 
-use crate::error;
-
 /// Integers for each request.
 const FIELDS: usize = 9;
 
@@ -39,7 +37,8 @@ fn answer(item: &Value, at_us: u64) -> Answer {
             let text = String::from_utf8_lossy(text);
             let text = without_place(&text);
             let (code, detail) = text.split_once(' ').unwrap_or((text, ""));
-            Err(error::refusal(code, detail))
+            // The script reads before it writes, and only its first write can be refused.
+            Err(Unavailable::Refused { code: code.to_owned(), detail: detail.to_owned() })
         }
         _ => Err(unexpected("an answer that is neither numbers nor an error")),
     }

@@ -13,9 +13,15 @@ const SCRIPT: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../lu
 
 /// Signs on again and again, and keeps `share` at what Redis counts.
 pub(crate) async fn stay(control: &Control, share: &Share) {
+    let mut last = None;
     loop {
         if let Ok(workers) = call(control, false).await {
-            share.set(workers);
+            // Fewer workers mean larger shares, and a Redis that has just come back has heard of
+            // few: a lower count is believed when it is read twice.
+            if workers >= share.workers() || last == Some(workers) {
+                share.set(workers);
+            }
+            last = Some(workers);
         }
         tokio::time::sleep(PERIOD).await;
     }

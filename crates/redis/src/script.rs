@@ -99,4 +99,9 @@ impl Item {
             args: [request.limits.minute, request.limits.second, request.cost.units()],
         }
     }
+
+    /// The units asked for.
+    pub(crate) const fn units(&self) -> u32 {
+        self.args[2]
+    }
 }

@@ -20,8 +20,10 @@ pub const DEFAULT_PREFIX: &str = "transom:1";
 pub(crate) const STUCK_AFTER: Duration = Duration::from_secs(1);
 /// Setting up a connection takes at most this long: name, TCP, TLS and log-in.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// Connections beside the lanes, for what is not a decision.
-const SPARE_CONNECTIONS: usize = 4;
+/// Calls that may wait for their turn on one connection.
+const PIPELINE: usize = 1_024;
+/// Connections beside the lanes: one for what is not a decision, and one to be replaced by.
+const SPARE_CONNECTIONS: usize = 2;
 
 /// How Redis is reached and how long it may take.
 #[derive(Clone)]
@@ -64,7 +66,8 @@ impl Settings {
         let info = self.connection_info()?;
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_response_timeout(Some(STUCK_AFTER));
+            .set_response_timeout(Some(STUCK_AFTER))
+            .set_pipeline_buffer_size(PIPELINE);
         let manager = Manager::new_with_config(info, config)
             .map_err(|error| OpenError::Address(error.to_string()))?;
         let mut pool = PoolConfig::new(self.lanes.max(1) + SPARE_CONNECTIONS);
@@ -90,18 +93,7 @@ impl Settings {
         let info = if encrypted { self.with_tls(info)? } else { info };
         // Naming the client library would ask for one more right, and only some servers know it.
         let login = info.redis_settings().clone().set_skip_set_lib_name();
-        // Nagle would hold a pipelined call back until the last one is acknowledged. The user
-        // timeout and the keepalive find a peer that has vanished without a word.
-        Ok(info.set_redis_settings(login).set_tcp_settings(
-            TcpSettings::default()
-                .set_nodelay(true)
-                .set_user_timeout(Duration::from_millis(1_500))
-                .set_keepalive(
-                    TcpKeepalive::new()
-                        .with_time(Duration::from_secs(5))
-                        .with_interval(Duration::from_secs(1)),
-                ),
-        ))
+        Ok(info.set_redis_settings(login).set_tcp_settings(tcp()))
     }
 
     fn with_tls(&self, info: ConnectionInfo) -> Result<ConnectionInfo, OpenError> {
@@ -119,6 +111,17 @@ impl Settings {
             .map_err(|error| OpenError::Tls(error.to_string()))?;
         Ok(client.get_connection_info().clone())
     }
+}
+
+/// Nagle would hold a pipelined call back until the last one is acknowledged. The keepalive, and
+/// the user timeout where there is one, find a peer that has vanished without a word.
+fn tcp() -> TcpSettings {
+    let keepalive =
+        TcpKeepalive::new().with_time(Duration::from_secs(5)).with_interval(Duration::from_secs(1));
+    let tcp = TcpSettings::default().set_nodelay(true).set_keepalive(keepalive);
+    #[cfg(any(target_os = "linux", target_os = "android", target_os = "fuchsia"))]
+    let tcp = tcp.set_user_timeout(Duration::from_millis(1_500));
+    tcp
 }
 
 /// Shows neither the address, which may hold a password, nor the certificates.

@@ -61,8 +61,8 @@ impl Front {
     pub async fn decide(&self, asked: Asked<'_>) -> Decided {
         let Asked { peer, method, host, path, headers } = asked;
         let started = Instant::now();
-        let identity = self.identities.of(peer, headers, self.deadline).await;
-        // One deadline over everything: looking a key up has taken its part of it.
+        // One deadline over everything; looking a key up leaves the decision at least half of it.
+        let identity = self.identities.of(peer, headers, self.deadline / 2).await;
         let within = Some(self.deadline.saturating_sub(started.elapsed()));
         let ask = Ask { identity: &identity, method, host, path, cost: None, peek: false, within };
         let answer = self.ask(ask).await;

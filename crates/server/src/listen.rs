@@ -36,7 +36,8 @@ const ACCEPT_PAUSE: (Duration, Duration) = (Duration::from_millis(20), Duration:
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListenSettings {
     /// How long the head of a request may take, from when the connection is made or the request
-    /// before it has ended. So it is also how long a connection may be idle. Default 10 s.
+    /// before it has ended. So it is also how long an HTTP/1.1 connection may be idle; one of HTTP/2
+    /// is only asked for signs of life. Default 10 s.
     pub header_read_timeout: Duration,
     /// The most connections that are open at a time; more wait to be accepted. Default 10,000.
     pub max_connections: usize,

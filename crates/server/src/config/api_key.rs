@@ -37,9 +37,8 @@ pub(super) fn check(keys: &[ApiKey]) -> Result<(), Fault> {
 /// The reason repeats nothing of the text, which may be the key itself.
 fn sha256<'de, D: Deserializer<'de>>(source: D) -> Result<Digest, D::Error> {
     parsed(source, |text| {
-        let digits = text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let digest = if digits { Digest::from_hex(text) } else { None };
-        digest.ok_or("not 64 hexadecimal digits; it is the SHA-256 of the key".to_owned())
+        Digest::from_hex(text)
+            .ok_or("not 64 hexadecimal digits; it is the SHA-256 of the key".to_owned())
     })
 }
 

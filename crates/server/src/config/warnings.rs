@@ -46,7 +46,7 @@ impl Config {
         }
         if let (Some(address), None) = (open(self.listen.admin), &self.admin.token) {
             found.push(format!(
-                "listen.admin is {address} without admin.token: health and metrics are open to \
+                "listen.admin is {address} without admin.token: health is open to \
                  whoever reaches it"
             ));
         }

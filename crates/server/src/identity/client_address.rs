@@ -117,7 +117,8 @@ impl ClientAddress {
         client
     }
 
-    fn trusts(&self, address: IpAddr) -> bool {
+    /// Whether a peer, in its canonical form, is a trusted proxy.
+    pub(super) fn trusts(&self, address: IpAddr) -> bool {
         let begun = self.trusted.partition_point(|net| net.network() <= address);
         let (begun, _) = self.trusted.split_at(begun);
         begun.last().is_some_and(|net| net.contains(&address))

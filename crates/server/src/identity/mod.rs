@@ -5,11 +5,10 @@ mod credential;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::HeaderMap;
 use ipnet::IpNet;
-use tokio::time::timeout;
 use transom_core::Identity;
 use transom_redis::{Digest, KeyDirectory};
 
@@ -19,7 +18,6 @@ pub use client_address::{ClientAddress, ForwardedHeader};
 #[derive(Debug)]
 pub struct Identities {
     addresses: ClientAddress,
-    trusted_proxies: Vec<IpNet>,
     ipv6_prefix: u8,
     static_keys: HashMap<Digest, Identity>,
     directory: Option<KeyDirectory>,
@@ -45,8 +43,7 @@ impl Identities {
         exempt: Exempt,
     ) -> Self {
         Self {
-            addresses: ClientAddress::new(trusted_proxies.clone(), header),
-            trusted_proxies,
+            addresses: ClientAddress::new(trusted_proxies, header),
             ipv6_prefix,
             static_keys: HashMap::new(),
             directory: None,
@@ -70,29 +67,24 @@ impl Identities {
 
     /// The identity of a caller. A valid key gives its user, whatever the address; anything
     /// else, an invalid or revoked key included, gives the address. While Redis cannot be
-    /// reached, a key that this worker has not looked up before counts on the address; so does
-    /// one that could not be looked up within `deadline`.
+    /// reached, or not within `deadline`, a key that this worker has not looked up before counts
+    /// on the address.
     pub async fn of(&self, peer: IpAddr, headers: &HeaderMap, deadline: Duration) -> Identity {
-        let user = timeout(deadline, self.user(headers)).await.ok().flatten();
-        user.unwrap_or_else(|| Identity::ip(self.addresses.of(peer, headers), self.ipv6_prefix))
-    }
-
-    /// The user of the first valid key in a request.
-    async fn user(&self, headers: &HeaderMap) -> Option<Identity> {
+        let started = Instant::now();
         for key in credential::api_keys(headers) {
-            let user = self.user_of(Digest::of(key)).await;
-            if user.is_some() {
+            let left = deadline.saturating_sub(started.elapsed());
+            if let Some(user) = self.user_of(Digest::of(key), left).await {
                 return user;
             }
         }
-        None
+        Identity::ip(self.addresses.of(peer, headers), self.ipv6_prefix)
     }
 
-    async fn user_of(&self, digest: Digest) -> Option<Identity> {
+    async fn user_of(&self, digest: Digest, within: Duration) -> Option<Identity> {
         if let Some(user) = self.static_keys.get(&digest) {
             return Some(user.clone());
         }
-        let id = self.directory.as_ref()?.user_of(digest).await.ok()??;
+        let id = self.directory.as_ref()?.user_of(digest, within).await.ok()??;
         Identity::user(&id).ok()
     }
 
@@ -108,8 +100,7 @@ impl Identities {
 
     /// Whether a peer is a proxy whose word on its client is believed.
     pub fn is_trusted_proxy(&self, peer: IpAddr) -> bool {
-        let peer = peer.to_canonical();
-        self.trusted_proxies.iter().any(|net| net.contains(&peer))
+        self.addresses.trusts(peer.to_canonical())
     }
 
     /// How many leading bits of an IPv6 address name a caller.
