@@ -136,3 +136,29 @@ async fn unknown_keys_do_not_make_a_request_wait_longer_than_the_deadline() {
     assert_eq!(reply.status(), 503, "{reply:?}");
     assert!(took < Duration::from_millis(700), "{took:?}, with a deadline of 400 ms");
 }
+
+/// Goal: nothing degrades in silence, and a healthy start raises no alarm. Method: the log of a
+/// worker whose Redis is taken away twice, for the same reason.
+#[tokio::test]
+async fn the_log_says_each_time_that_redis_was_lost_and_that_it_is_back() {
+    let mut server = RedisServer::process(&[]).await;
+    let worker = worker(&server).await;
+    recovers(&worker).await;
+    let times = |said: &str| worker.process.all_said().matches(said).count();
+    for outage in 0..2 {
+        let said = [LOST, UNREACHABLE, BACK].map(times);
+        assert_eq!(said[2], outage, "each return is said once: {}", worker.process.all_said());
+        server.stop();
+        load(&worker, AWAY).await;
+        assert!(
+            times(LOST) > said[0] && times(UNREACHABLE) > said[1],
+            "outage {outage} was silent"
+        );
+        server.start_again().await;
+        recovers(&worker).await;
+    }
+}
+
+const LOST: &str = "the connection to redis was lost";
+const UNREACHABLE: &str = "cannot connect to redis";
+const BACK: &str = "connected to redis again";

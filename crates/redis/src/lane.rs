@@ -48,12 +48,12 @@ struct Health {
 impl Health {
     /// A lane is connected.
     fn found(&self) {
+        let first = self.connected.fetch_add(1, Ordering::Relaxed) == 0;
         let mut reason = self.reason.lock().unwrap_or_else(PoisonError::into_inner);
-        if std::mem::take(&mut *reason) != BEFORE {
+        if first && *reason != BEFORE {
             tracing::info!("connected to redis again");
         }
         *reason = LOST.to_owned();
-        self.connected.fetch_add(1, Ordering::Relaxed);
         drop(reason);
         self.attempts.send_modify(|attempts| *attempts += 1);
     }

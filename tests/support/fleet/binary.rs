@@ -17,12 +17,23 @@ pub fn worker_binary() -> &'static Path {
     BINARY.get_or_init(build)
 }
 
+/// What the names of variables begin with that describe one package.
+const OF_A_PACKAGE: [&str; 3] = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_"];
+
 fn build() -> PathBuf {
     // TARGET/PROFILE/deps/TEST-HASH
     let test = std::env::current_exe().expect("the path of the running test");
     let folder = test.ancestors().nth(2).expect("the folder of a profile");
     let profile = folder.file_name().and_then(|name| name.to_str()).expect("a profile's name");
-    let built = Command::new(env!("CARGO"))
+    let mut cargo = Command::new(env!("CARGO"));
+    // What cargo has told this test about its own package would be taken for a change by build
+    // scripts that look at it, and everything above them would be compiled again.
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| OF_A_PACKAGE.iter().any(|of| name.starts_with(of))) {
+            cargo.env_remove(&name);
+        }
+    }
+    let built = cargo
         // The whole workspace, so that libraries have the features that the tests were built with.
         .args(["build", "--workspace", "--bin", "transom"])
         .args(["--profile", if profile == "debug" { "dev" } else { profile }])
