@@ -4,20 +4,32 @@ admit.lua: admit or deny requests, each against the two sliding windows of its k
 Model
   A window is a log of admissions: a sorted set with one member for each admitted unit, scored by
   the time of its admission. A unit admitted at t counts while now - t < length. A request is
-  admitted if and only if used + cost <= limit in both windows, and is then recorded in both.
-  A denied request is recorded in neither and writes nothing, but for the clock rule below.
+  admitted if and only if used + cost <= limit in both windows and no block holds, and is then
+  recorded in both. A denied request is recorded in neither and writes nothing to them, but for
+  the clock rule below.
+  An override replaces the limits: one for the policy, else one for all of them ("*").
+  Denials may count as strikes. One more than is borne within a span, which begins with the first
+  of them, is a block; each that follows is twice as long, until all is forgotten.
 
-Keys: 2 for each request, in one hash slot; any number of requests
+Keys: 4 for each request, in one hash slot; any number of requests
   KEYS[1]  minute        sorted set of the last 60 s
   KEYS[2]  second        sorted set of the last second
+  KEYS[3]  override      hash, for a policy P or "*": P:minute P:second P:until_us (0: no end)
+  KEYS[4]  penalty       hash: strikes since_us blocks forget_at_us, and with a block until_us
+                         (0: no end) at_us by reason
 
-Arguments: 3 for each request, decimal integers, checked by the caller
-  ARGV[1]  minute_limit  units in any 60 s
-  ARGV[2]  second_limit  units in any second
-  ARGV[3]  cost          units asked for, 0 to 1000
+Arguments: 6 for each request, checked by the caller
+  ARGV[1]  policy        the name by which an override is found
+  ARGV[2]  minute_limit  units in any 60 s
+  ARGV[3]  second_limit  units in any second
+  ARGV[4]  cost          units asked for, 0 to 1000
+  ARGV[5]  enforced      1: a block holds and a denial may be a strike; 0: neither
+  ARGV[6]  strikes       empty: count none; else six integers: denials that were not reported yet,
+                         then strikes that are borne, and the span, the first block, the longest
+                         block and the time until all is forgotten, in us
 
 Returns: the time of the decision in us since 1970, then one reply for each request
-  either 9 integers, counts in units and times in us:
+  either 11 integers, counts in units and times in us:
   [1]  allowed           1 or 0
   [2]  minute_limit      the limit in force
   [3]  minute_used       units that count, after this request
@@ -27,6 +39,8 @@ Returns: the time of the decision in us since 1970, then one reply for each requ
   [7]  second_used
   [8]  second_reset
   [9]  second_wait
+  [10]  limits_from      0 the arguments, 1 an override for the policy, 2 one for all
+  [11]  blocked          until the block ends, a day if it does not, 0 if there is none
   or the text of an error (WRONGTYPE, OOM, READONLY, ...): this request was not recorded, the
   others stand.
 
@@ -37,20 +51,23 @@ Members
 
 Clock
   TIME, read once. Nobody sends a time. An entry stamped later than now (the clock stepped back)
-  is stamped now, for good: the one case in which a denial writes.
+  is stamped now, for good: the one case in which a denial writes to a window. A block is never
+  longer than it was made for.
 
 Expiry
   A key lives two windows from the first admission in a half window, so longer than any unit in
-  it counts, and the expiry need not be renewed by every admission.
+  it counts, and the expiry need not be renewed by every admission. Strikes live until they are
+  forgotten.
 
 Order of writes
-  ZADD comes first: Redis checks its memory limit only before the first write of a script.
+  ZADD or HSET comes first: Redis checks its memory limit only before the first write of a script.
 
-Commands: TIME ZADD ZCARD ZCOUNT ZRANGE ZRANGEBYSCORE ZREMRANGEBYSCORE PEXPIRE
+Commands: TIME EXISTS HMGET HSET ZADD ZCARD ZCOUNT ZRANGE ZRANGEBYSCORE ZREMRANGEBYSCORE PEXPIRE
 Works on Redis 6.2 and later, and on Valkey.
 ]]
-local KEYS_EACH, ARGS_EACH = 2, 3
+local KEYS_EACH, ARGS_EACH = 4, 6
 local MINUTE_US, SECOND_US = 60000000, 1000000
+local ENDLESS_US = 86400000000
 
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
@@ -101,11 +118,52 @@ local function fits(log, cost)
   return log.used + cost <= log.limit
 end
 
-local function reply(allowed, minute, second)
+-- The override that holds: where it comes from, and its limits; 0 where none does.
+local function override(key, policy)
+  for from, scope in ipairs({ policy, '*' }) do
+    local held = redis.pcall('HMGET', key, string.format('%s:minute', scope),
+      string.format('%s:second', scope), string.format('%s:until_us', scope))
+    if held.err then return nil, held.err end
+    if held[1] then
+      local minute, second, ends = tonumber(held[1]), tonumber(held[2]), tonumber(held[3])
+      if not (minute and second and ends) then return nil, 'BADVALUE in an override' end
+      if ends == 0 or now < ends then return from, minute, second end
+    end
+  end
+  return 0
+end
+
+-- How long a block still holds.
+local function blocked(key)
+  local block = redis.pcall('HMGET', key, 'until_us', 'at_us')
+  if block.err then return nil, block.err end
+  if not block[1] then return 0 end
+  local ends, began = tonumber(block[1]), tonumber(block[2])
+  if not (ends and began) then return nil, 'BADVALUE in a penalty' end
+  if ends == 0 then return ENDLESS_US end
+  return math.max(ends - math.max(now, began), 0)
+end
+
+-- What holds for this identity alone, most often nothing.
+local NOTHING = { from = 0, blocked = 0 }
+local function standing(override_key, penalty_key, policy, enforced)
+  if redis.call('EXISTS', override_key, penalty_key) == 0 then return NOTHING end
+  local from, minute, second = override(override_key, policy)
+  if not from then return nil, minute end
+  local rest, err = 0, nil
+  if enforced then
+    rest, err = blocked(penalty_key)
+    if err then return nil, err end
+  end
+  return { from = from, minute = minute, second = second, blocked = rest }
+end
+
+local function reply(allowed, minute, second, limits_from, blocked)
   return {
     allowed and 1 or 0,
     minute.limit, minute.used, minute.reset, minute.wait,
     second.limit, second.used, second.reset, second.wait,
+    limits_from, blocked,
   }
 end
 -- shared with the other script: end
@@ -147,27 +205,81 @@ local function charge(log, cost)
   log.used = log.used + cost
 end
 
-local function admit(minute, second, cost)
+-- Counts denials as strikes. A block that begins with them is as long as what is returned.
+local function strike(key, count, rules)
+  local known = redis.pcall('HMGET', key, 'strikes', 'since_us', 'blocks', 'forget_at_us')
+  if known.err then return nil, known.err end
+  local strikes, since = tonumber(known[1]) or 0, math.min(tonumber(known[2]) or 0, now)
+  local blocks, forget_at = tonumber(known[3]) or 0, tonumber(known[4]) or 0
+  if now >= forget_at then strikes, blocks = 0, 0 end
+  if strikes == 0 or now - since >= rules.within then strikes, since = 0, now end
+  strikes = strikes + count
+  local length = 0
+  if strikes > rules.borne then
+    length = math.min(rules.first * 2 ^ blocks, rules.longest)
+    strikes, blocks = 0, blocks + 1
+  end
+  local lives = rules.forget + length
+  local done = redis.pcall('HSET', key, 'strikes', int(strikes), 'since_us', int(since),
+    'blocks', int(blocks), 'forget_at_us', int(now + lives))
+  if type(done) == 'table' then return nil, done.err end
+  if length > 0 then
+    redis.call('HSET', key, 'until_us', int(now + length), 'at_us', int(now), 'by', 'penalty',
+      'reason', '')
+  end
+  redis.call('PEXPIRE', key, int(math.ceil(lives / 1000)))
+  return length
+end
+
+-- The denials to count for a request, and the rules for them; none if the caller counts none.
+local function to_count(strikes, fitting)
+  local numbers = {}
+  for number in string.gmatch(strikes, '%d+') do numbers[#numbers + 1] = tonumber(number) end
+  if #numbers == 0 then return 0 end
+  local count = numbers[1] + (fitting and 0 or 1)
+  return count, { borne = numbers[2], within = numbers[3], first = numbers[4],
+    longest = numbers[5], forget = numbers[6] }
+end
+
+local function admit(minute, second, cost, own, penalty_key, strikes)
   local err = clamp(minute) or clamp(second)
   if err then return err end
-  local allowed = fits(minute, cost) and fits(second, cost)
+  local fitting, rest = fits(minute, cost) and fits(second, cost), own.blocked
+  if rest == 0 and strikes ~= '' then
+    local count, rules = to_count(strikes, fitting)
+    if count > 0 then
+      rest, err = strike(penalty_key, count, rules)
+      if err then return err end
+    end
+  end
+  local allowed = fitting and rest == 0
   if allowed and cost > 0 then
     err = charge(minute, cost) or charge(second, cost)
     if err then return err end
     taken = taken + cost
   end
-  return reply(allowed, minute, second)
+  return reply(allowed, minute, second, own.from, rest)
 end
 
 local replies = { now }
 for i = 0, #KEYS / KEYS_EACH - 1 do
   local minute_key, second_key = KEYS[i * KEYS_EACH + 1], KEYS[i * KEYS_EACH + 2]
-  local minute_limit = tonumber(ARGV[i * ARGS_EACH + 1])
-  local second_limit = tonumber(ARGV[i * ARGS_EACH + 2])
-  local cost = tonumber(ARGV[i * ARGS_EACH + 3])
+  local override_key, penalty_key = KEYS[i * KEYS_EACH + 3], KEYS[i * KEYS_EACH + 4]
+  local policy = ARGV[i * ARGS_EACH + 1]
+  local minute_limit = tonumber(ARGV[i * ARGS_EACH + 2])
+  local second_limit = tonumber(ARGV[i * ARGS_EACH + 3])
+  local cost = tonumber(ARGV[i * ARGS_EACH + 4])
+  local enforced = ARGV[i * ARGS_EACH + 5] == '1'
+  local strikes = ARGV[i * ARGS_EACH + 6]
 
-  local minute, minute_err = read(minute_key, MINUTE_US, minute_limit, cost)
-  local second, second_err = read(second_key, SECOND_US, second_limit, cost)
-  replies[#replies + 1] = minute_err or second_err or admit(minute, second, cost)
+  local own, err = standing(override_key, penalty_key, policy, enforced)
+  local minute, second
+  if own then
+    minute, err = read(minute_key, MINUTE_US, own.minute or minute_limit, cost)
+  end
+  if minute then
+    second, err = read(second_key, SECOND_US, own.second or second_limit, cost)
+  end
+  replies[#replies + 1] = err or admit(minute, second, cost, own, penalty_key, strikes)
 end
 return replies

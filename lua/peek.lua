@@ -4,17 +4,21 @@ peek.lua: say whether and when admit.lua would pass, with the numbers as they ar
 Model
   As in admit.lua. Nothing is written, so the script may run where only reads are allowed.
 
-Keys: 2 for each request, in one hash slot; any number of requests
+Keys: 4 for each request, in one hash slot; any number of requests
   KEYS[1]  minute        sorted set of the last 60 s
   KEYS[2]  second        sorted set of the last second
+  KEYS[3]  override      hash, as in admit.lua
+  KEYS[4]  penalty       hash, as in admit.lua
 
-Arguments: 3 for each request, decimal integers, checked by the caller
-  ARGV[1]  minute_limit  units in any 60 s
-  ARGV[2]  second_limit  units in any second
-  ARGV[3]  cost          units asked for, 0 to 1000
+Arguments: 5 for each request, checked by the caller
+  ARGV[1]  policy        the name by which an override is found
+  ARGV[2]  minute_limit  units in any 60 s
+  ARGV[3]  second_limit  units in any second
+  ARGV[4]  cost          units asked for, 0 to 1000
+  ARGV[5]  enforced      1: a block holds; 0: it does not
 
 Returns: the time of the decision in us since 1970, then one reply for each request
-  either 9 integers, counts in units and times in us:
+  either 11 integers, counts in units and times in us:
   [1]  allowed           1 or 0
   [2]  minute_limit      the limit in force
   [3]  minute_used       units that count now
@@ -24,16 +28,19 @@ Returns: the time of the decision in us since 1970, then one reply for each requ
   [7]  second_used
   [8]  second_reset
   [9]  second_wait
+  [10]  limits_from      0 the arguments, 1 an override for the policy, 2 one for all
+  [11]  blocked          until the block ends, a day if it does not, 0 if there is none
   or the text of an error (WRONGTYPE, ...).
 
 Clock
   TIME, read once. Nobody sends a time. An entry stamped later than now reads as now.
 
-Commands: TIME ZCARD ZCOUNT ZRANGE
+Commands: TIME EXISTS HMGET ZCARD ZCOUNT ZRANGE
 Works on Redis 6.2 and later, and on Valkey.
 ]]
-local KEYS_EACH, ARGS_EACH = 2, 3
+local KEYS_EACH, ARGS_EACH = 4, 5
 local MINUTE_US, SECOND_US = 60000000, 1000000
+local ENDLESS_US = 86400000000
 
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
@@ -83,11 +90,52 @@ local function fits(log, cost)
   return log.used + cost <= log.limit
 end
 
-local function reply(allowed, minute, second)
+-- The override that holds: where it comes from, and its limits; 0 where none does.
+local function override(key, policy)
+  for from, scope in ipairs({ policy, '*' }) do
+    local held = redis.pcall('HMGET', key, string.format('%s:minute', scope),
+      string.format('%s:second', scope), string.format('%s:until_us', scope))
+    if held.err then return nil, held.err end
+    if held[1] then
+      local minute, second, ends = tonumber(held[1]), tonumber(held[2]), tonumber(held[3])
+      if not (minute and second and ends) then return nil, 'BADVALUE in an override' end
+      if ends == 0 or now < ends then return from, minute, second end
+    end
+  end
+  return 0
+end
+
+-- How long a block still holds.
+local function blocked(key)
+  local block = redis.pcall('HMGET', key, 'until_us', 'at_us')
+  if block.err then return nil, block.err end
+  if not block[1] then return 0 end
+  local ends, began = tonumber(block[1]), tonumber(block[2])
+  if not (ends and began) then return nil, 'BADVALUE in a penalty' end
+  if ends == 0 then return ENDLESS_US end
+  return math.max(ends - math.max(now, began), 0)
+end
+
+-- What holds for this identity alone, most often nothing.
+local NOTHING = { from = 0, blocked = 0 }
+local function standing(override_key, penalty_key, policy, enforced)
+  if redis.call('EXISTS', override_key, penalty_key) == 0 then return NOTHING end
+  local from, minute, second = override(override_key, policy)
+  if not from then return nil, minute end
+  local rest, err = 0, nil
+  if enforced then
+    rest, err = blocked(penalty_key)
+    if err then return nil, err end
+  end
+  return { from = from, minute = minute, second = second, blocked = rest }
+end
+
+local function reply(allowed, minute, second, limits_from, blocked)
   return {
     allowed and 1 or 0,
     minute.limit, minute.used, minute.reset, minute.wait,
     second.limit, second.used, second.reset, second.wait,
+    limits_from, blocked,
   }
 end
 -- shared with the other script: end
@@ -95,13 +143,26 @@ end
 local replies = { now }
 for i = 0, #KEYS / KEYS_EACH - 1 do
   local minute_key, second_key = KEYS[i * KEYS_EACH + 1], KEYS[i * KEYS_EACH + 2]
-  local minute_limit = tonumber(ARGV[i * ARGS_EACH + 1])
-  local second_limit = tonumber(ARGV[i * ARGS_EACH + 2])
-  local cost = tonumber(ARGV[i * ARGS_EACH + 3])
+  local override_key, penalty_key = KEYS[i * KEYS_EACH + 3], KEYS[i * KEYS_EACH + 4]
+  local policy = ARGV[i * ARGS_EACH + 1]
+  local minute_limit = tonumber(ARGV[i * ARGS_EACH + 2])
+  local second_limit = tonumber(ARGV[i * ARGS_EACH + 3])
+  local cost = tonumber(ARGV[i * ARGS_EACH + 4])
+  local enforced = ARGV[i * ARGS_EACH + 5] == '1'
 
-  local minute, minute_err = read(minute_key, MINUTE_US, minute_limit, cost)
-  local second, second_err = read(second_key, SECOND_US, second_limit, cost)
-  replies[#replies + 1] = minute_err or second_err
-    or reply(fits(minute, cost) and fits(second, cost), minute, second)
+  local own, err = standing(override_key, penalty_key, policy, enforced)
+  local minute, second
+  if own then
+    minute, err = read(minute_key, MINUTE_US, own.minute or minute_limit, cost)
+  end
+  if minute then
+    second, err = read(second_key, SECOND_US, own.second or second_limit, cost)
+  end
+  if err then
+    replies[#replies + 1] = err
+  else
+    local allowed = fits(minute, cost) and fits(second, cost) and own.blocked == 0
+    replies[#replies + 1] = reply(allowed, minute, second, own.from, own.blocked)
+  end
 end
 return replies

@@ -4,7 +4,10 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use transom_core::{Limiter, Share, Unavailable};
+use transom_core::{
+    Change, Counts, Denied, Identity, LimitedBy, Limiter, Limits, Mode, Note, Operations,
+    PenaltyRules, PolicyName, Request, Scope, Share, Unavailable,
+};
 use transom_redis::{RedisLimiter, Settings, Tls};
 use transom_tests::RedisServer;
 use transom_tests::redis_server::{free_port, repository};
@@ -12,9 +15,12 @@ use transom_tests::redis_server::{free_port, repository};
 use crate::setup::{WITHIN, request, settings};
 
 /// The rights that a worker needs, and nothing else; as in the README.
-const RIGHTS: &str = "resetkeys ~transom:1:* resetchannels -@all +evalsha +eval +time +zadd +zrem \
-    +zcard +zcount +zrange +zrangebyscore +zremrangebyscore +pexpire +del +hget +hset +incr +get \
-    +multi +exec +ping +unwatch";
+const RIGHTS: &str = "resetkeys ~transom:1:* resetchannels -@all +evalsha \
+    +eval +time +exists +zadd +zrem +zcard +zcount +zrange +zrangebyscore +zremrangebyscore \
+    +zremrangebyrank +zincrby +pexpire +persist +pttl \
+    +type +del +get +set +incr +hget +hset +hmget +hgetall \
+    +hincrby +hkeys +hdel +scan +xadd +xrevrange \
+    +info +multi +exec +ping +unwatch";
 
 async fn decides(settings: &Settings) -> Result<(), Unavailable> {
     let limiter = RedisLimiter::open(settings).unwrap();
@@ -36,6 +42,41 @@ async fn a_unix_socket_carries_decisions() {
     let socket = socket.to_str().unwrap();
     let _server = RedisServer::process(&["--unixsocket", socket]).await;
     decides(&settings(&format!("unix://{socket}"))).await.unwrap();
+}
+
+/// Everything that an operator may do.
+async fn operates(limiter: &RedisLimiter) -> Result<(), Unavailable> {
+    let (user, note) = (Identity::user("a").unwrap(), Note::default());
+    let lasting = Some(Duration::from_secs(9));
+    for lasting in [lasting, None] {
+        limiter.set_override(&user, &Scope::All, Limits::DEFAULT, lasting, &note).await?;
+        limiter.block(&user, lasting, &note).await?;
+    }
+    limiter.standings(9).await?;
+    limiter.standing(&user).await?;
+    limiter.delete_override(&user, &Scope::All).await?;
+    limiter.unblock(&user).await?;
+    limiter.marks(&user, &PolicyName::default(), 9).await?;
+    let counts = Counts { admitted: 1, ..Counts::default() };
+    let denied = |n: u32| Denied { identity: Identity::user(&n.to_string()).unwrap(), denials: 1 };
+    limiter.report(&counts, &(0..1_100).map(denied).collect::<Vec<_>>()).await?;
+    limiter.traffic().await?;
+    limiter.denied(9).await?;
+    limiter.set_mode(Mode::Enforce).await?;
+    limiter.fleet_mode().await?;
+    limiter.record(&Change::default()).await?;
+    limiter.changes(9).await?;
+    limiter.api_keys().list().await?;
+    let rules = PenaltyRules {
+        strikes: 0,
+        within_us: 1_000_000,
+        block_us: 1_000_000,
+        max_us: 1_000_000,
+        forget_us: 1_000_000,
+    };
+    let denied = Request { penalty: Some(rules), ..request("b", 0, 0, 1) };
+    assert_eq!(limiter.admit(&denied).await?.limited_by, LimitedBy::Penalty);
+    Ok(())
 }
 
 #[tokio::test]
@@ -67,6 +108,7 @@ async fn an_acl_user_with_the_least_rights_carries_decisions() {
     }
     joined.abort();
     limiter.leave().await;
+    operates(&limiter).await.unwrap();
 
     let mut log = redis::cmd("ACL");
     log.arg("LOG");

@@ -6,6 +6,7 @@
 mod api_keys;
 mod connection;
 mod lanes;
+mod operations;
 mod roster;
 mod script;
 mod setup;

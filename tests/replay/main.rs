@@ -6,3 +6,4 @@
 mod engines;
 mod files;
 mod random;
+mod standing;

@@ -16,7 +16,7 @@ const KEY: &str = "test:clock";
 pub fn replace(script: &Script) -> Script {
     let source = script.source();
     assert_eq!(source.matches(EXPRESSION).count(), 1, "one clock, read once");
-    Script::from_source(
+    script.with_source(
         &source.replace(EXPRESSION, &format!("redis.call('HMGET', '{KEY}', 's', 'u')")),
     )
 }

@@ -6,7 +6,7 @@ use transom_core::Window;
 use transom_tests::redis_server::repository;
 
 /// The length at which a script has taken over what belongs into `core`.
-const LINES_MAX: usize = 200;
+const LINES_MAX: usize = 300;
 
 struct Lua {
     name: String,
@@ -101,8 +101,10 @@ fn keys_and_arguments_of_a_decision_are_named_as_in_the_header() {
             assert!(lua.body.contains(&format!("KEYS[i * KEYS_EACH + {at}]")), "{}", lua.name);
         }
         for (at, name) in (1..).zip(&arguments) {
-            let line = format!("local {name} = tonumber(ARGV[i * ARGS_EACH + {at}])");
-            assert!(lua.body.contains(&line), "{}: {line}", lua.name);
+            let argument = format!("ARGV[i * ARGS_EACH + {at}]");
+            let line = lua.body.lines().find(|line| line.contains(&argument)).unwrap();
+            let starts = format!("  local {name} = ");
+            assert!(line.starts_with(&starts), "{}: {line} is not {starts}", lua.name);
         }
     }
 }
@@ -111,8 +113,7 @@ fn keys_and_arguments_of_a_decision_are_named_as_in_the_header() {
 fn the_reply_has_the_fields_of_the_header_in_their_order() {
     for lua in scripts() {
         let fields = lua.entries("");
-        let (_, rest) =
-            lua.body.split_once("local function reply(allowed, minute, second)").unwrap();
+        let (_, rest) = lua.body.split_once("local function reply(").unwrap();
         let table = rest.split_once('{').unwrap().1.split_once('}').unwrap().0;
         let built: Vec<String> = table
             .split(',')
@@ -132,7 +133,7 @@ fn the_commands_of_the_header_are_those_that_are_called() {
         assert_eq!(listed, lua.commands(), "{}", lua.name);
     }
     let [_, peek] = scripts();
-    for write in ["ZADD", "ZREMRANGEBYSCORE", "PEXPIRE"] {
+    for write in ["ZADD", "ZREMRANGEBYSCORE", "PEXPIRE", "HSET"] {
         assert!(!peek.commands().contains(write), "peek.lua may not write");
     }
 }

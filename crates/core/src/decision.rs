@@ -1,7 +1,7 @@
 //! What a limiter answers. The script and the in-process log report the same raw numbers, a
 //! [`Verdict`]; everything a client is told is derived from them here, once.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::limits::Window;
 
@@ -42,23 +42,31 @@ impl Reading {
     }
 }
 
-/// The raw answer of a decision: two windows and whether the request fitted both.
+/// The raw answer of a decision: two windows, and whether the request may pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verdict {
-    /// Whether the request fitted both windows.
+    /// Whether the request fitted both windows and no block stood in its way.
     pub allowed: bool,
     /// The minute window.
     pub minute: Reading,
     /// The second window.
     pub second: Reading,
+    /// Where the limits of both windows come from.
+    pub limits_from: LimitsFrom,
+    /// Microseconds until the block ends that denied the request; 0 if none did.
+    pub blocked_us: u64,
     /// The time of the decision by the clock that decided, in microseconds since the epoch.
     pub at_us: u64,
 }
 
 impl Verdict {
-    /// Which window the client is told about. Denied: the one with the longer wait. Admitted:
-    /// the one that would deny the next request of cost 1 for longer. A tie, or neither: minute.
+    /// What the client is told about. Denied: the block, else the window with the longer wait.
+    /// Admitted: the window that would deny the next request of cost 1 for longer. A tie, or
+    /// neither: minute.
     pub fn limited_by(&self) -> LimitedBy {
+        if self.blocked_us > 0 {
+            return LimitedBy::Penalty;
+        }
         let (minute, second) = if self.allowed {
             (
                 self.minute.wait_for_one_us(Window::Minute),
@@ -70,9 +78,11 @@ impl Verdict {
         if second > minute { LimitedBy::Second } else { LimitedBy::Minute }
     }
 
-    /// When to come back, in microseconds: the longest wait of all. `None` when admitted.
+    /// When to come back, in microseconds: the longest wait of all. `None` when admitted. A block
+    /// outlasts the windows as a rule; where it does not, its own end would be too early a time.
     pub fn retry_after_us(&self) -> Option<u64> {
-        (!self.allowed).then(|| self.minute.wait_us.max(self.second.wait_us))
+        let waits = [self.minute.wait_us, self.second.wait_us, self.blocked_us];
+        (!self.allowed).then(|| waits.into_iter().fold(0, u64::max))
     }
 }
 
@@ -84,14 +94,44 @@ pub enum LimitedBy {
     Minute,
     /// The window of one second.
     Second,
+    /// A block, by an operator or for too many denials. Only a denial says so.
+    Penalty,
 }
 
 impl LimitedBy {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Minute, Self::Second, Self::Penalty];
+
     /// As in the header `X-RateLimit-Limited-By` and in JSON.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Minute => "minute",
             Self::Second => "second",
+            Self::Penalty => "penalty",
+        }
+    }
+}
+
+/// Where limits come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LimitsFrom {
+    /// The policy that matched.
+    #[default]
+    Policy,
+    /// An override of the identity's for this policy.
+    Override,
+    /// An override of the identity's for every policy.
+    OverrideAll,
+}
+
+impl LimitsFrom {
+    /// As in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Policy => "policy",
+            Self::Override => "override",
+            Self::OverrideAll => "override_all",
         }
     }
 }
@@ -135,7 +175,7 @@ pub struct WindowState {
 pub struct Decision {
     /// Whether the request may pass.
     pub allowed: bool,
-    /// The window the client is told about.
+    /// What the client is told about.
     pub limited_by: LimitedBy,
     /// Microseconds until this request would be admitted; `None` when it was.
     pub retry_after_us: Option<u64>,
@@ -145,6 +185,8 @@ pub struct Decision {
     pub second: WindowState,
     /// The time of the decision by the clock that decided, in microseconds since the epoch.
     pub at_us: u64,
+    /// Where the limits come from.
+    pub limits_from: LimitsFrom,
     /// Who decided.
     pub source: Source,
     /// Why another limiter than the configured one decided; a stable label.
@@ -161,6 +203,7 @@ impl Decision {
             minute: verdict.minute.state(),
             second: verdict.second.state(),
             at_us: verdict.at_us,
+            limits_from: verdict.limits_from,
             source,
             degraded: None,
         }
@@ -172,6 +215,7 @@ impl Decision {
         self.retry_after_us.unwrap_or(match self.limited_by {
             LimitedBy::Minute => self.minute.reset_us,
             LimitedBy::Second => self.second.reset_us,
+            LimitedBy::Penalty => 0,
         })
     }
 }
@@ -185,7 +229,27 @@ mod tests {
     }
 
     fn verdict(allowed: bool, minute: Reading, second: Reading) -> Verdict {
-        Verdict { allowed, minute, second, at_us: 0 }
+        let limits_from = LimitsFrom::Policy;
+        Verdict { allowed, minute, second, limits_from, blocked_us: 0, at_us: 0 }
+    }
+
+    #[test]
+    fn a_block_denies_with_true_numbers_of_the_windows() {
+        let open = verdict(false, reading(60, 3, 50_000_000, 0), reading(2, 0, 0, 0));
+        let blocked = Verdict { blocked_us: 300_000_000, ..open };
+        let decision = Decision::new(&blocked, Source::Redis);
+        assert_eq!(decision.limited_by, LimitedBy::Penalty);
+        assert_eq!(decision.retry_after_us, Some(300_000_000));
+        assert_eq!(decision.reset_us(), 300_000_000);
+        assert_eq!((decision.minute.remaining, decision.second.remaining), (57, 2));
+    }
+
+    #[test]
+    fn a_block_that_ends_before_the_window_opens_does_not_promise_too_much() {
+        let full = verdict(false, reading(2, 2, 40, 40_000_000), reading(2, 0, 0, 0));
+        let blocked = Verdict { blocked_us: 1_000_000, ..full };
+        assert_eq!(blocked.limited_by(), LimitedBy::Penalty);
+        assert_eq!(blocked.retry_after_us(), Some(40_000_000));
     }
 
     #[test]

@@ -11,8 +11,8 @@ use http::{HeaderMap, Method, Response, StatusCode};
 
 use crate::body::{Messages, Refusal};
 use crate::{
-    Cost, Decision, Identity, Limiter, Mode, OnFailure, Policies, Policy, Request, Unavailable,
-    delay, headers,
+    Cost, Decision, FleetMode, Identity, Limiter, Mode, OnFailure, PenaltyRules, Policies, Policy,
+    Request, Unavailable, delay, headers,
 };
 
 /// Seconds after which a client may try again where no decision could be had.
@@ -42,13 +42,27 @@ pub struct Ask<'a> {
 pub struct Gate<L> {
     policies: Policies,
     mode: Mode,
+    fleet_mode: FleetMode,
+    penalty: Option<PenaltyRules>,
     limiter: L,
 }
 
 impl<L: Limiter> Gate<L> {
     /// A gate in a `mode` for everything: the milder of it and a policy's own mode counts.
-    pub const fn new(policies: Policies, mode: Mode, limiter: L) -> Self {
-        Self { policies, mode, limiter }
+    pub fn new(policies: Policies, mode: Mode, limiter: L) -> Self {
+        Self { policies, mode, fleet_mode: FleetMode::default(), penalty: None, limiter }
+    }
+
+    /// While the fleet has a mode, it stands in place of the gate's.
+    #[must_use]
+    pub fn with_fleet_mode(self, fleet_mode: FleetMode) -> Self {
+        Self { fleet_mode, ..self }
+    }
+
+    /// Denials may turn into a block.
+    #[must_use]
+    pub fn with_penalty(self, penalty: Option<PenaltyRules>) -> Self {
+        Self { penalty, ..self }
     }
 
     /// The policies in force.
@@ -61,9 +75,19 @@ impl<L: Limiter> Gate<L> {
         &self.limiter
     }
 
-    /// The mode that holds for a policy: the milder of the gate's and the policy's own.
-    pub const fn mode_of(&self, policy: &Policy) -> Mode {
-        milder(self.mode, policy.mode)
+    /// The mode of everything: the fleet's where it has one, else the gate's.
+    pub fn mode(&self) -> Mode {
+        self.fleet_mode.get().unwrap_or(self.mode)
+    }
+
+    /// The mode that holds for a policy: the milder of the policy's own and that of everything.
+    pub fn mode_of(&self, policy: &Policy) -> Mode {
+        milder(self.mode(), policy.mode)
+    }
+
+    /// When denials turn into a block.
+    pub const fn penalty(&self) -> Option<PenaltyRules> {
+        self.penalty
     }
 
     /// Decides one request.
@@ -76,6 +100,8 @@ impl<L: Limiter> Gate<L> {
         let cost = ask.cost.unwrap_or(policy.cost);
         let request = Request {
             within: ask.within,
+            enforced: mode == Mode::Enforce,
+            penalty: self.penalty,
             ..Request::new(ask.identity.clone(), Arc::clone(policy), cost)
         };
         let decided = if ask.peek {

@@ -5,7 +5,7 @@
 //! | `X-RateLimit-Limit`, `X-RateLimit-Remaining` | units a minute, units left |
 //! | `X-RateLimit-Limit-Second`, `X-RateLimit-Remaining-Second` | units a second, units left |
 //! | `X-RateLimit-Reset` | seconds from now, or [`Reset::Epoch`] |
-//! | `X-RateLimit-Limited-By` | `minute` or `second` |
+//! | `X-RateLimit-Limited-By` | `minute`, `second` or `penalty` |
 //! | `Retry-After` | seconds; on a denial only |
 //! | `X-RateLimit-Degraded` | why the configured store did not decide |
 //! | `RateLimit-Policy`, `RateLimit` | draft-ietf-httpapi-ratelimit-headers-11, where asked for |
@@ -85,7 +85,9 @@ pub fn write(decision: &Decision, style: Style, headers: &mut HeaderMap) {
     }
     if style.ietf {
         insert_text(headers, IETF_POLICY, &ietf_policy(decision));
-        insert_text(headers, IETF, &ietf(decision));
+        if let Some(state) = ietf(decision) {
+            insert_text(headers, IETF, &state);
+        }
     }
 }
 
@@ -121,13 +123,14 @@ fn ietf_policy(decision: &Decision) -> String {
 }
 
 /// Both windows where the request was admitted; where it was denied the one that denied it, since
-/// `Retry-After` may not be earlier than a time named here.
-fn ietf(decision: &Decision) -> String {
+/// `Retry-After` may not be earlier than a time named here. A block is no window of the policy.
+fn ietf(decision: &Decision) -> Option<String> {
     let item = |name: &str, window: &WindowState, t_us: u64| {
         format!("\"{name}\";r={};t={}", window.remaining, delay::seconds(t_us))
     };
     let (minute, second) = (&decision.minute, &decision.second);
-    match (decision.retry_after_us, decision.limited_by) {
+    Some(match (decision.retry_after_us, decision.limited_by) {
+        (_, LimitedBy::Penalty) => return None,
         (Some(wait_us), LimitedBy::Minute) => item("minute", minute, wait_us),
         (Some(wait_us), LimitedBy::Second) => item("second", second, wait_us),
         (None, _) => format!(
@@ -135,7 +138,7 @@ fn ietf(decision: &Decision) -> String {
             item("minute", minute, minute.reset_us),
             item("second", second, second.reset_us)
         ),
-    }
+    })
 }
 
 fn insert_text(headers: &mut HeaderMap, name: HeaderName, text: &str) {

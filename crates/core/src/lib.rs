@@ -28,6 +28,7 @@
 pub mod body;
 mod decision;
 pub mod delay;
+mod fleet_mode;
 mod gate;
 pub mod headers;
 mod identity;
@@ -35,17 +36,24 @@ mod limiter;
 mod limits;
 mod log;
 mod matcher;
+mod operations;
 mod path;
 mod policy;
+mod standing;
 mod unavailable;
 
-pub use decision::{Decision, LimitedBy, Reading, Source, Verdict, WindowState};
+pub use decision::{Decision, LimitedBy, LimitsFrom, Reading, Source, Verdict, WindowState};
+pub use fleet_mode::FleetMode;
 pub use gate::{Answer, Ask, Gate, Outcome};
 pub use identity::{DEFAULT_IPV6_PREFIX, Identity, IdentityError};
 pub use limiter::{Fallback, Limiter, Request, Share};
 pub use limits::{Cost, CostError, Limits, Window};
 pub use log::{WindowLog, WindowLogs};
 pub use matcher::Policies;
+pub use operations::{Bucket, Change, Counts, Denied, Mark, Marks, Operations, Standings, Traffic};
 pub use path::normalise;
 pub use policy::{Mode, OnFailure, PathPattern, Policy, PolicyError, PolicyName};
+pub use standing::{
+    Block, ENDLESS_WAIT_US, Note, Override, Penalty, PenaltyRules, Scope, Standing,
+};
 pub use unavailable::Unavailable;

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use crate::{Cost, Decision, Identity, Limits, OnFailure, Policy, PolicyName, Unavailable};
+use crate::{
+    Cost, Decision, Identity, Limits, Mode, OnFailure, PenaltyRules, Policy, PolicyName,
+    Unavailable,
+};
 
 /// One request as a limiter sees it.
 #[derive(Clone, Debug)]
@@ -18,14 +21,21 @@ pub struct Request {
     pub limits: Limits,
     /// The units asked for.
     pub cost: Cost,
+    /// Whether a denial holds, as in the mode `enforce`: only then does a block stand in the way,
+    /// and only then may a denial be a strike.
+    pub enforced: bool,
+    /// When denials turn into a block; `None`: never.
+    pub penalty: Option<PenaltyRules>,
     /// How long the decision may take, where less is left than the limiter's own deadline.
     pub within: Option<Duration>,
 }
 
 impl Request {
-    /// A request under a policy's own limits.
+    /// A request under a policy's own limits and mode, without penalties.
     pub fn new(identity: Identity, policy: Arc<Policy>, cost: Cost) -> Self {
-        Self { identity, limits: policy.limits, policy, cost, within: None }
+        let enforced = policy.mode == Mode::Enforce;
+        let limits = policy.limits;
+        Self { identity, policy, limits, cost, enforced, penalty: None, within: None }
     }
 }
 
@@ -107,8 +117,10 @@ impl<P: Limiter, F: Limiter> Fallback<P, F> {
         &self.primary
     }
 
+    /// A share is denied more often than the limit would be; that earns nobody a strike.
     fn stand_in(&self, request: &Request) -> Request {
-        Request { limits: request.limits.share(self.share.workers()), ..request.clone() }
+        let limits = request.limits.share(self.share.workers());
+        Request { limits, penalty: None, ..request.clone() }
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::collections::VecDeque;
 
-use crate::decision::{Reading, Verdict};
+use crate::decision::{LimitsFrom, Reading, Verdict};
 use crate::limits::{Cost, Limits, Window};
+use crate::operations::Mark;
 
 /// Units admitted at one time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,13 +107,41 @@ impl WindowLogs {
         }
     }
 
+    /// Denies a request for a reason that is not in the logs, and says how they stand.
+    pub(crate) fn deny(&mut self, now_us: u64, limits: Limits, cost: Cost) -> Verdict {
+        self.minute.clamp(now_us);
+        self.second.clamp(now_us);
+        Verdict { allowed: false, ..self.peek(now_us, limits, cost) }
+    }
+
     /// Whether and when [`admit`](Self::admit) would pass, with the numbers as they are before
     /// any charge. Changes nothing.
     pub fn peek(&self, now_us: u64, limits: Limits, cost: Cost) -> Verdict {
         let minute = self.minute.read(Window::Minute, now_us, limits.minute, cost);
         let second = self.second.read(Window::Second, now_us, limits.second, cost);
         let fits = |reading: &Reading| reading.used + cost.units() <= reading.limit;
-        Verdict { allowed: fits(&minute) && fits(&second), minute, second, at_us: now_us }
+        Verdict {
+            allowed: fits(&minute) && fits(&second),
+            minute,
+            second,
+            limits_from: LimitsFrom::Policy,
+            blocked_us: 0,
+            at_us: now_us,
+        }
+    }
+
+    /// The newest admissions that count at `now_us`, at most `max` entries of each window, oldest
+    /// first: minute, then second.
+    pub fn marks(&self, now_us: u64, max: usize) -> [Vec<Mark>; 2] {
+        let of = |log: &WindowLog, window: Window| {
+            let counted = |entry: &&Entry| counts(window.length_us(), entry.at_us, now_us);
+            let newest = log.entries.iter().rev().take_while(counted).take(max);
+            let mark = |entry: &Entry| Mark { at_us: entry.at_us.min(now_us), units: entry.units };
+            let mut marks: Vec<Mark> = newest.map(mark).collect();
+            marks.reverse();
+            marks
+        };
+        [of(&self.minute, Window::Minute), of(&self.second, Window::Second)]
     }
 
     /// Empties both logs.

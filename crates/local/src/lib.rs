@@ -21,7 +21,9 @@
 //! ```
 
 mod clock;
+mod operations;
 mod shard;
+mod standings;
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -31,7 +33,9 @@ use transom_core::{
 };
 
 pub use clock::{Clock, SystemClock};
+use operations::Desk;
 use shard::{Key, Shard};
+use standings::Standings;
 
 /// How many identities (each under each policy) are held unless configured.
 pub const DEFAULT_MAX_IDENTITIES: usize = 200_000;
@@ -50,6 +54,9 @@ pub struct LocalLimiter<C = SystemClock> {
     shards: Box<[Mutex<Shard>]>,
     hasher: RandomState,
     clock: C,
+    /// What holds for single identities. Locked before a shard, where both are.
+    standings: Standings,
+    desk: Desk,
 }
 
 impl LocalLimiter {
@@ -70,7 +77,8 @@ impl<C: Clock> LocalLimiter<C> {
     pub fn with_clock(max_identities: usize, clock: C) -> Self {
         let room = max_identities.max(1).div_ceil(SHARDS);
         let shards = (0..SHARDS).map(|_| Mutex::new(Shard::new(room))).collect();
-        Self { shards, hasher: RandomState::new(), clock }
+        let standings = Standings::new(max_identities);
+        Self { shards, hasher: RandomState::new(), clock, standings, desk: Desk::default() }
     }
 
     /// How many pairs of windows are held, idle ones included.
@@ -90,22 +98,22 @@ impl<C: Clock> LocalLimiter<C> {
     }
 
     fn admit_now(&self, request: &Request) -> Result<Verdict, Unavailable> {
-        let key = Key::new(&request.identity, &request.policy.name);
-        let mut shard = self.shard(&key);
-        // Read under the lock, so that times do not fall along a log.
-        let now_us = self.clock.now_us();
-        let logs = shard.entry(key, now_us).ok_or(Unavailable::Full)?;
-        Ok(logs.admit(now_us, request.limits, request.cost))
+        self.standings.with(&request.identity, self.clock.now_us(), |standing| {
+            let key = Key::new(&request.identity, &request.policy.name);
+            let mut shard = self.shard(&key);
+            // Read under the lock, so that times do not fall along a log.
+            let now_us = self.clock.now_us();
+            let logs = shard.entry(key, now_us).ok_or(Unavailable::Full)?;
+            Ok(standing.admit(logs, now_us, request))
+        })
     }
 
     fn peek_now(&self, request: &Request) -> Verdict {
+        let standing = self.standings.get(&request.identity);
         let key = Key::new(&request.identity, &request.policy.name);
         let shard = self.shard(&key);
-        let now_us = self.clock.now_us();
-        match shard.get(&key) {
-            Some(logs) => logs.peek(now_us, request.limits, request.cost),
-            None => WindowLogs::default().peek(now_us, request.limits, request.cost),
-        }
+        let none = WindowLogs::default();
+        standing.peek(shard.get(&key).unwrap_or(&none), self.clock.now_us(), request)
     }
 }
 

@@ -6,6 +6,7 @@
 //! no round trip, and a revoked one is refused within a second, while Redis answers. While it does
 //! not, a key that is remembered keeps its user.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,8 +23,10 @@ use crate::settings::STUCK_AFTER;
 
 /// How many keys a worker remembers.
 const REMEMBERED: usize = 100_000;
+/// How many keys one step of a scan looks at.
+const SCAN_COUNT: usize = 1_000;
 /// How often the revision is read: well within the second that a revocation may take.
-const REVISION_PERIOD: Duration = Duration::from_millis(250);
+pub(crate) const REVISION_PERIOD: Duration = Duration::from_millis(250);
 
 /// The SHA-256 of an API key. The key itself is kept nowhere.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -59,6 +62,28 @@ impl fmt::Debug for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Digest({self})")
     }
+}
+
+/// What is recorded of an API key. The key itself is not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyRecord {
+    /// By which it is revoked.
+    pub digest: Digest,
+    /// Whose it is.
+    pub user: String,
+    /// What it is for, in any words.
+    pub label: String,
+    /// When it was created, in microseconds since 1970 by the clock of Redis.
+    pub created_us: Option<u64>,
+}
+
+fn record(key: &str, mut fields: HashMap<String, String>) -> Option<KeyRecord> {
+    Some(KeyRecord {
+        digest: Digest::from_hex(key.rsplit(':').next()?)?,
+        user: fields.remove("user")?,
+        label: fields.remove("label").unwrap_or_default(),
+        created_us: fields.get("created_us").and_then(|text| text.parse().ok()),
+    })
 }
 
 /// What a lookup found, and under which revision.
@@ -131,9 +156,36 @@ impl KeyDirectory {
     /// Redis does not answer or refuses.
     pub async fn add(&self, digest: Digest, user: &str, label: &str) -> Result<(), Unavailable> {
         let key = self.inner.control.keyspace.api_key(&digest.to_string());
+        let (s, us): (u64, u64) = self.inner.control.query(&redis::cmd("TIME")).await?;
         let mut command = redis::cmd("HSET");
         command.arg(key).arg("user").arg(user).arg("label").arg(label);
+        command.arg("created_us").arg(s * 1_000_000 + us);
         self.change::<u64>(command).await.map(drop)
+    }
+
+    /// What is recorded of every key, in the order of users and digests.
+    ///
+    /// # Errors
+    ///
+    /// Redis does not answer or refuses.
+    pub async fn list(&self) -> Result<Vec<KeyRecord>, Unavailable> {
+        let control = &self.inner.control;
+        let keys = control.scan(&control.keyspace.every_api_key(), SCAN_COUNT).await?;
+        let mut records = Vec::with_capacity(keys.len());
+        for some in keys.chunks(SCAN_COUNT) {
+            let mut all = redis::pipe();
+            for key in some {
+                all.cmd("HGETALL").arg(key);
+            }
+            let call =
+                async |connection: &mut MultiplexedConnection| all.query_async(connection).await;
+            let found: Vec<HashMap<String, String>> = control.run(STUCK_AFTER, call).await?;
+            records.extend(some.iter().zip(found).filter_map(|(key, fields)| record(key, fields)));
+        }
+        records.sort_unstable_by(|one, other| {
+            (&one.user, one.digest).cmp(&(&other.user, other.digest))
+        });
+        Ok(records)
     }
 
     /// Revokes a key; whether there was one.

@@ -38,6 +38,59 @@ impl Keyspace {
         [minute, second]
     }
 
+    /// Limits of an identity's own: a hash, see `lua/override.lua`.
+    pub fn overrides(&self, identity: &Identity) -> String {
+        format!("{}:{{{}}}:override", self.prefix, encode(identity))
+    }
+
+    /// Strikes and block of an identity: a hash, see `lua/admit.lua`.
+    pub fn penalty(&self, identity: &Identity) -> String {
+        format!("{}:{{{}}}:penalty", self.prefix, encode(identity))
+    }
+
+    /// A pattern for [`Self::overrides`] of every identity.
+    pub(crate) fn every_override(&self) -> String {
+        format!("{}:{{*}}:override", glob_literal(&self.prefix))
+    }
+
+    /// A pattern for [`Self::penalty`] of every identity.
+    pub(crate) fn every_penalty(&self) -> String {
+        format!("{}:{{*}}:penalty", glob_literal(&self.prefix))
+    }
+
+    /// The identity that a key belongs to; `None` for a key of another kind, and for one whose
+    /// identity was cut.
+    pub fn identity_of(&self, key: &str) -> Option<Identity> {
+        let rest = key.strip_prefix(&*self.prefix)?.strip_prefix(":{")?;
+        let (name, _) = rest.split_once('}')?;
+        if name.len() > IDENTITY_MAX {
+            None
+        } else {
+            // 128 bits: what is stored was cut when it was made.
+            Identity::parse(&decode(name)?, 128).ok()
+        }
+    }
+
+    /// The mode that an operator has set for the fleet: a string.
+    pub fn mode(&self) -> String {
+        format!("{}:mode", self.prefix)
+    }
+
+    /// What operators have changed: a stream.
+    pub fn audit(&self) -> String {
+        format!("{}:audit", self.prefix)
+    }
+
+    /// What the fleet has decided lately: a hash, see `lua/report.lua`.
+    pub fn traffic(&self) -> String {
+        format!("{}:{{fleet}}:traffic", self.prefix)
+    }
+
+    /// Who was denied most lately: two sorted sets, see `lua/report.lua`.
+    pub fn denied(&self) -> [String; 2] {
+        ["even", "odd"].map(|span| format!("{}:{{fleet}}:denied:{span}", self.prefix))
+    }
+
     /// The workers that live: a sorted set.
     pub fn roster(&self) -> String {
         format!("{}:workers", self.prefix)
@@ -46,6 +99,11 @@ impl Keyspace {
     /// What is known of an API key: a hash with the field `user`, named by the key's digest.
     pub fn api_key(&self, digest_hex: &str) -> String {
         format!("{}:key:{digest_hex}", self.prefix)
+    }
+
+    /// A pattern for [`Self::api_key`] of every key.
+    pub(crate) fn every_api_key(&self) -> String {
+        format!("{}:key:*", glob_literal(&self.prefix))
     }
 
     /// A counter that changes whenever an API key does.
@@ -69,6 +127,29 @@ fn encode(identity: &Identity) -> String {
         push_hex(&mut name, "-", &Sha256::digest(raw.as_bytes())[..16], false);
     }
     name
+}
+
+/// Undoes [`encode`] for what was not cut.
+fn decode(name: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(name.len());
+    let mut rest = name.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'%' => {
+                let digits =
+                    [rest.next()?, rest.next()?].map(|digit| char::from(digit).to_digit(16));
+                u8::try_from(digits[0]? * 16 + digits[1]?).ok()?
+            }
+            other => other,
+        });
+    }
+    String::from_utf8(bytes).ok()
+}
+
+/// A prefix in a pattern. Its letters (see the configuration) have no meaning there.
+fn glob_literal(prefix: &str) -> String {
+    let special = |character| matches!(character, '*' | '?' | '[' | ']' | '\\');
+    prefix.chars().flat_map(|c| special(c).then_some('\\').into_iter().chain([c])).collect()
 }
 
 fn push_hex(text: &mut String, before: &str, bytes: &[u8], upper: bool) {
@@ -125,6 +206,20 @@ mod tests {
         assert!(minute_key(&exact).ends_with(&format!("{}}}:default:minute", "x".repeat(123))));
     }
 
+    #[test]
+    fn the_identity_can_be_read_off_a_key() {
+        let keyspace = Keyspace::new("transom:1");
+        for text in ["user:42", "user:}a{ b\r\nü/%41", "ip:192.0.2.7", "ip:2001:db8::"] {
+            let identity: Identity = text.parse().unwrap();
+            assert_eq!(keyspace.identity_of(&keyspace.penalty(&identity)), Some(identity));
+        }
+        let long = Identity::user(&"x".repeat(200)).unwrap();
+        for key in [&keyspace.penalty(&long), "transom:1:mode", "other:{user:42}:penalty", "{"] {
+            assert_eq!(keyspace.identity_of(key), None, "{key}");
+        }
+        assert_eq!(keyspace.identity_of(&keyspace.traffic()), None, "no identity is called fleet");
+    }
+
     /// The slot of Redis Cluster hashes what is between the first brace and the next closing one.
     fn hash_tag(key: &str) -> &str {
         let open = key.find('{').unwrap();
@@ -140,6 +235,12 @@ mod tests {
             let (keyspace, policy) = (Keyspace::new("transom:1"), PolicyName::default());
             let keys = keyspace.windows(&identity, &policy);
             prop_assert_eq!(hash_tag(&keys[0]), hash_tag(&keys[1]));
+            for own in [keyspace.overrides(&identity), keyspace.penalty(&identity)] {
+                prop_assert_eq!(hash_tag(&keys[0]), hash_tag(&own));
+                prop_assert_eq!(keyspace.identity_of(&own), Some(identity.clone()).filter(|_| {
+                    hash_tag(&own).len() <= IDENTITY_MAX
+                }));
+            }
             prop_assert!(!hash_tag(&keys[0]).is_empty());
             prop_assert!(keys[0].bytes().all(|byte| byte.is_ascii_graphic()));
         }

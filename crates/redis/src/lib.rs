@@ -12,12 +12,14 @@ mod error;
 mod keyspace;
 mod lane;
 mod limiter;
+mod operations;
 mod reply;
 mod roster;
 mod script;
 mod settings;
+mod strikes;
 
-pub use api_keys::{Digest, KeyDirectory};
+pub use api_keys::{Digest, KeyDirectory, KeyRecord};
 pub use error::OpenError;
 pub use keyspace::Keyspace;
 pub use limiter::RedisLimiter;

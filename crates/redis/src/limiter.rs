@@ -7,10 +7,11 @@ use redis::aio::MultiplexedConnection;
 use redis::{FromRedisValue, RedisError};
 use tokio::time::{Instant, timeout, timeout_at};
 use transom_core::{
-    Decision, Identity, Limiter, PolicyName, Request, Share, Source, Unavailable, Verdict,
+    Decision, FleetMode, Identity, Limiter, Operations as _, PolicyName, Request, Share, Source,
+    Unavailable, Verdict,
 };
 
-use crate::api_keys::KeyDirectory;
+use crate::api_keys::{KeyDirectory, REVISION_PERIOD};
 use crate::connection::Shared;
 use crate::error::{self, OpenError};
 use crate::keyspace::Keyspace;
@@ -19,6 +20,7 @@ use crate::reply;
 use crate::roster;
 use crate::script::{Item, Script};
 use crate::settings::{STUCK_AFTER, Settings};
+use crate::strikes::Strikes;
 
 /// Decides in Redis, exactly, over every worker that uses the same server and prefix.
 ///
@@ -27,8 +29,9 @@ use crate::settings::{STUCK_AFTER, Settings};
 #[derive(Clone, Debug)]
 pub struct RedisLimiter {
     lanes: Lanes,
-    control: Control,
+    pub(crate) control: Control,
     peek: Script,
+    strikes: Strikes,
 }
 
 impl RedisLimiter {
@@ -55,7 +58,7 @@ impl RedisLimiter {
         let worker = format!("{:016x}", fastrand::u64(..)).into();
         let connection = Shared::start(pool);
         let control = Control { connection, keyspace, deadline: settings.deadline, worker };
-        Ok(Self { lanes, control, peek })
+        Ok(Self { lanes, control, peek, strikes: Strikes::new() })
     }
 
     /// Waits until a first attempt to connect has ended.
@@ -88,25 +91,61 @@ impl RedisLimiter {
         roster::leave(&self.control).await;
     }
 
+    /// Keeps `mode` at what the fleet is set to, for as long as the future is polled. While Redis
+    /// does not answer the last one stays.
+    pub async fn follow_mode(&self, mode: FleetMode) {
+        let mut complained = false;
+        loop {
+            match self.fleet_mode().await {
+                Ok(set) => {
+                    mode.set(set);
+                    complained = false;
+                }
+                Err(reason @ Unavailable::Reply(_)) if !complained => {
+                    tracing::warn!(%reason, "the mode of the fleet cannot be read");
+                    complained = true;
+                }
+                Err(_) => {}
+            }
+            tokio::time::sleep(REVISION_PERIOD).await;
+        }
+    }
+
     /// The API keys kept in the same Redis. It starts a task that watches for changes.
     pub fn api_keys(&self) -> KeyDirectory {
         KeyDirectory::start(self.control.clone())
     }
 }
 
-impl Limiter for RedisLimiter {
-    async fn admit(&self, request: &Request) -> Result<Decision, Unavailable> {
+impl RedisLimiter {
+    async fn submit(
+        &self,
+        request: &Request,
+        unreported: Option<u32>,
+    ) -> Result<Decision, Unavailable> {
         let deadline = Instant::now() + self.control.within(request)?;
-        let answer = self.lanes.submit(Item::new(&self.control.keyspace, request))?;
+        let answer = self.lanes.submit(Item::new(&self.control.keyspace, request, unreported))?;
         match timeout_at(deadline, answer).await {
             Ok(Ok(answer)) => answer.map(|verdict| decision(&verdict)),
             Ok(Err(_lane_has_ended)) => Err(Unavailable::ConnectionLost),
             Err(_elapsed) => Err(Unavailable::Deadline),
         }
     }
+}
+
+impl Limiter for RedisLimiter {
+    async fn admit(&self, request: &Request) -> Result<Decision, Unavailable> {
+        if request.penalty.is_none() || !request.enforced {
+            return self.submit(request, None).await;
+        }
+        let report = self.strikes.begin(&request.identity);
+        let decided = self.submit(request, report.unreported).await;
+        report.end(&decided);
+        decided
+    }
 
     async fn peek(&self, request: &Request) -> Result<Decision, Unavailable> {
-        let items = [Item::new(&self.control.keyspace, request)];
+        let items = [Item::new(&self.control.keyspace, request, None)];
         let within = self.control.within(request)?;
         let call =
             async |connection: &mut MultiplexedConnection| self.peek.call(connection, &items).await;
@@ -154,6 +193,28 @@ impl Control {
         command: &redis::Cmd,
     ) -> Result<T, Unavailable> {
         self.run(within, async |connection| command.query_async(connection).await).await
+    }
+
+    /// The keys that match a pattern. It looks at every key of the server, `count` at a time.
+    pub(crate) async fn scan(
+        &self,
+        pattern: &str,
+        count: usize,
+    ) -> Result<Vec<String>, Unavailable> {
+        let (mut cursor, mut keys) = (0u64, Vec::new());
+        loop {
+            let mut step = redis::cmd("SCAN");
+            step.arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(count);
+            let (next, found): (u64, Vec<String>) = self.query(&step).await?;
+            keys.extend(found);
+            if next == 0 {
+                // A scan may name a key twice.
+                keys.sort_unstable();
+                keys.dedup();
+                return Ok(keys);
+            }
+            cursor = next;
+        }
     }
 
     /// The least of the deadline and a time of the caller's. Where nothing is left, nothing is

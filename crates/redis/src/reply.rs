@@ -1,12 +1,12 @@
-//! The reply of a script: the time of the decision, then nine integers or an error for each
+//! The reply of a script: the time of the decision, then eleven integers or an error for each
 //! request. A reply that does not fit is refused, not repaired: it would mean that the script on
 //! the server and this program are of different versions.
 
 use redis::Value;
-use transom_core::{Reading, Unavailable, Verdict};
+use transom_core::{LimitsFrom, Reading, Unavailable, Verdict};
 
 /// Integers for each request.
-const FIELDS: usize = 9;
+const FIELDS: usize = 11;
 
 /// What one request got.
 pub type Answer = Result<Verdict, Unavailable>;
@@ -64,11 +64,18 @@ fn verdict(fields: &[Value], at_us: u64) -> Answer {
         };
         *number = count(*value)?;
     }
-    let [allowed, minute @ .., s_limit, s_used, s_reset_us, s_wait_us] = numbers;
+    let [allowed, minute @ .., s_limit, s_used, s_reset_us, s_wait_us, from, blocked_us] = numbers;
     Ok(Verdict {
         allowed: allowed == 1,
         minute: reading(minute)?,
         second: reading([s_limit, s_used, s_reset_us, s_wait_us])?,
+        limits_from: match from {
+            0 => LimitsFrom::Policy,
+            1 => LimitsFrom::Override,
+            2 => LimitsFrom::OverrideAll,
+            _ => return Err(unexpected("limits of another origin")),
+        },
+        blocked_us,
         at_us,
     })
 }
@@ -101,8 +108,8 @@ mod tests {
     }
 
     #[test]
-    fn nine_integers_are_a_verdict() {
-        let value = reply(vec![ints(&[1, 60, 3, 59_000_000, 0, 2, 1, 900_000, 0])]);
+    fn eleven_integers_are_a_verdict() {
+        let value = reply(vec![ints(&[1, 60, 3, 59_000_000, 0, 2, 1, 900_000, 0, 2, 0])]);
         let verdict = decode(&value, 1).unwrap().remove(0).unwrap();
         assert!(verdict.allowed);
         assert_eq!(
@@ -110,13 +117,14 @@ mod tests {
             Reading { limit: 60, used: 3, reset_us: 59_000_000, wait_us: 0 }
         );
         assert_eq!(verdict.second, Reading { limit: 2, used: 1, reset_us: 900_000, wait_us: 0 });
+        assert_eq!((verdict.limits_from, verdict.blocked_us), (LimitsFrom::OverrideAll, 0));
         assert_eq!(verdict.at_us, 1_800_000_000_000_000);
     }
 
     #[test]
     fn an_error_fails_its_own_request_alone() {
         let wrong = Value::BulkString(b"WRONGTYPE Operation against a key".to_vec());
-        let value = reply(vec![wrong, ints(&[0, 60, 3, 1, 0, 2, 2, 1, 1])]);
+        let value = reply(vec![wrong, ints(&[0, 60, 3, 1, 0, 2, 2, 1, 1, 0, 0])]);
         let answers = decode(&value, 2).unwrap();
         assert_eq!(
             answers[0],
@@ -143,8 +151,9 @@ mod tests {
             Value::Array(vec![]),
             ints(&[1]),
             reply(vec![ints(&[1, 2, 3])]),
-            reply(vec![ints(&[1, 60, -3, 0, 0, 2, 1, 0, 0])]),
-            reply(vec![ints(&[1, 60, 1 << 40, 0, 0, 2, 1, 0, 0])]),
+            reply(vec![ints(&[1, 60, -3, 0, 0, 2, 1, 0, 0, 0, 0])]),
+            reply(vec![ints(&[1, 60, 1 << 40, 0, 0, 2, 1, 0, 0, 0, 0])]),
+            reply(vec![ints(&[1, 60, 3, 0, 0, 2, 1, 0, 0, 3, 0])]),
             reply(vec![Value::Nil]),
         ] {
             let answers = decode(&bad, 1);
@@ -158,7 +167,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_reply_panics(fields in prop::collection::vec(any::<i64>(), 0..12), n in 0usize..4) {
+        fn no_reply_panics(fields in prop::collection::vec(any::<i64>(), 0..14), n in 0usize..4) {
             let _ = decode(&reply(vec![ints(&fields); n]), 1);
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use redis::aio::ConnectionLike;
 use redis::{Cmd, RedisError, Value};
-use transom_core::Request;
+use transom_core::{Limits, PenaltyRules, PolicyName, Request};
 
 use crate::keyspace::Keyspace;
 
@@ -14,23 +14,33 @@ use crate::keyspace::Keyspace;
 pub struct Script {
     source: Arc<str>,
     sha1: Arc<str>,
+    /// How many arguments it takes for each request.
+    args: usize,
 }
 
 impl Script {
     /// Admits: `lua/admit.lua`.
     pub fn admit() -> Self {
-        Self::from_source(include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../lua/admit.lua")))
+        let lua = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../lua/admit.lua"));
+        Self::new(lua, Item::ARGS)
     }
 
     /// Only asks: `lua/peek.lua`.
     pub fn peek() -> Self {
-        Self::from_source(include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../lua/peek.lua")))
+        let lua = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../lua/peek.lua"));
+        Self::new(lua, Item::ARGS - 1)
+    }
+
+    fn new(source: &str, args: usize) -> Self {
+        let sha1 = redis::Script::new(source).get_hash().into();
+        Self { source: source.into(), sha1, args }
     }
 
     /// Another body with the same keys, arguments and reply: for tests, which replace the
     /// clock or break a rule on purpose.
-    pub fn from_source(source: &str) -> Self {
-        Self { source: source.into(), sha1: redis::Script::new(source).get_hash().into() }
+    #[must_use]
+    pub fn with_source(&self, source: &str) -> Self {
+        Self::new(source, self.args)
     }
 
     /// The text of the script.
@@ -45,9 +55,9 @@ impl Script {
         connection: &mut (impl ConnectionLike + Send),
         items: &[Item],
     ) -> Result<Value, RedisError> {
-        match command("EVALSHA", &self.sha1, items).query_async(connection).await {
+        match self.command("EVALSHA", &self.sha1, items).query_async(connection).await {
             Err(error) if error.code() == Some("NOSCRIPT") => {
-                command("EVAL", &self.source, items).query_async(connection).await
+                self.command("EVAL", &self.source, items).query_async(connection).await
             }
             answer => answer,
         }
@@ -57,21 +67,22 @@ impl Script {
     /// the script themselves and send many calls in one pipeline. [`decode`](crate::decode) reads
     /// the reply.
     pub fn evalsha(&self, keyspace: &Keyspace, requests: &[Request]) -> Cmd {
-        let items: Vec<_> = requests.iter().map(|request| Item::new(keyspace, request)).collect();
-        command("EVALSHA", &self.sha1, &items)
+        let item = |request: &Request| Item::new(keyspace, request, Some(0));
+        let items: Vec<_> = requests.iter().map(item).collect();
+        self.command("EVALSHA", &self.sha1, &items)
     }
-}
 
-fn command(name: &str, script: &str, items: &[Item]) -> Cmd {
-    let mut command = redis::cmd(name);
-    command.arg(script).arg(items.len() * Item::KEYS);
-    for item in items {
-        command.arg(&item.keys);
+    fn command(&self, name: &str, script: &str, items: &[Item]) -> Cmd {
+        let mut command = redis::cmd(name);
+        command.arg(script).arg(items.len() * Item::KEYS);
+        for item in items {
+            command.arg(&item.keys);
+        }
+        for item in items {
+            item.write(&mut command, self.args);
+        }
+        command
     }
-    for item in items {
-        command.arg(&item.args);
-    }
-    command
 }
 
 impl fmt::Debug for Script {
@@ -83,25 +94,54 @@ impl fmt::Debug for Script {
 /// One request as the scripts take it.
 #[derive(Clone, Debug)]
 pub(crate) struct Item {
-    /// The logs of both windows, minute first.
+    /// The logs of both windows, minute first, then overrides and penalty.
     keys: [String; Self::KEYS],
-    /// Both limits and the cost.
-    args: [u32; Self::ARGS],
+    policy: PolicyName,
+    limits: Limits,
+    cost: u32,
+    enforced: bool,
+    /// Denials to report, where this request may write a strike, and the rules for them.
+    strikes: Option<(u32, PenaltyRules)>,
 }
 
 impl Item {
-    pub(crate) const KEYS: usize = 2;
-    pub(crate) const ARGS: usize = 3;
+    pub(crate) const KEYS: usize = 4;
+    /// The last of them is for `admit.lua` alone.
+    const ARGS: usize = 6;
 
-    pub(crate) fn new(keyspace: &Keyspace, request: &Request) -> Self {
+    /// A request that reports `unreported` denials, and its own if it is denied; with `None` it
+    /// reports none.
+    pub(crate) fn new(keyspace: &Keyspace, request: &Request, unreported: Option<u32>) -> Self {
+        let Request { identity, policy, limits, cost, enforced, penalty, .. } = request;
+        let [minute, second] = keyspace.windows(identity, &policy.name);
         Self {
-            keys: keyspace.windows(&request.identity, &request.policy.name),
-            args: [request.limits.minute, request.limits.second, request.cost.units()],
+            keys: [minute, second, keyspace.overrides(identity), keyspace.penalty(identity)],
+            policy: policy.name.clone(),
+            limits: *limits,
+            cost: cost.units(),
+            enforced: *enforced,
+            strikes: unreported.zip(penalty.filter(|_| *enforced)),
         }
     }
 
     /// The units asked for.
     pub(crate) const fn units(&self) -> u32 {
-        self.args[2]
+        self.cost
+    }
+
+    fn write(&self, command: &mut Cmd, args: usize) {
+        command.arg(self.policy.as_str()).arg(self.limits.minute).arg(self.limits.second);
+        command.arg(self.cost).arg(u8::from(self.enforced));
+        if args < Self::ARGS {
+            return;
+        }
+        match self.strikes {
+            None => command.arg(""),
+            Some((
+                unreported,
+                PenaltyRules { strikes, within_us, block_us, max_us, forget_us },
+            )) => command
+                .arg(format!("{unreported} {strikes} {within_us} {block_us} {max_us} {forget_us}")),
+        };
     }
 }

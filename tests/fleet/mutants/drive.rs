@@ -111,12 +111,13 @@ impl Mutant {
         assert_eq!(found, 1, "{}: one place to change, found {found}", self.name);
         let changed = admit.source().replace(&self.find, &self.replace[worker]);
         if !self.coarse {
-            return (Script::from_source(&changed), peek);
+            return (admit.with_source(&changed), peek);
         }
         let rounded =
             format!("(function() local t = {TIME} t[2] = t[2] - t[2] % {TICK_US} return t end)()");
-        let coarse = |source: &str| Script::from_source(&source.replace(TIME, &rounded));
-        (coarse(&changed), coarse(peek.source()))
+        let coarse =
+            |script: &Script, source: &str| script.with_source(&source.replace(TIME, &rounded));
+        (coarse(&admit, &changed), coarse(&peek, peek.source()))
     }
 
     fn clock(&self) -> Clock {

@@ -1,0 +1,168 @@
+//! What holds for one identity alone: its overrides, its strikes and its block.
+//!
+//! The rules are written twice, here for the limiter in process and in `lua/admit.lua`; traces
+//! hold the two together.
+
+mod penalty;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::decision::{LimitsFrom, Verdict};
+use crate::limits::Limits;
+use crate::log::WindowLogs;
+use crate::{PolicyError, PolicyName, Request};
+
+pub use penalty::{Block, ENDLESS_WAIT_US, Penalty, PenaltyRules};
+
+/// Which policies an override is for. Written as the policy's name, or `*`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Scope {
+    /// Every policy.
+    All,
+    /// One policy; it goes before [`Scope::All`].
+    Policy(PolicyName),
+}
+
+impl Scope {
+    /// The name of the policy, or `*`, which no policy can be called.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::All => "*",
+            Self::Policy(name) => name.as_str(),
+        }
+    }
+}
+
+impl From<Option<PolicyName>> for Scope {
+    fn from(policy: Option<PolicyName>) -> Self {
+        policy.map_or(Self::All, Self::Policy)
+    }
+}
+
+impl FromStr for Scope {
+    type Err = PolicyError;
+
+    fn from_str(text: &str) -> Result<Self, PolicyError> {
+        if text == "*" { Ok(Self::All) } else { PolicyName::new(text).map(Self::Policy) }
+    }
+}
+
+impl TryFrom<String> for Scope {
+    type Error = PolicyError;
+
+    fn try_from(text: String) -> Result<Self, PolicyError> {
+        text.parse()
+    }
+}
+
+impl From<Scope> for String {
+    fn from(scope: Scope) -> Self {
+        scope.as_str().to_owned()
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// Who changed something, and why. Both may be empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Note {
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// Limits of one identity in place of a policy's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Override {
+    /// The limits.
+    pub limits: Limits,
+    /// When it ends, by the clock that decides, in microseconds since 1970; `None`: never.
+    pub until_us: Option<u64>,
+    /// When it was set.
+    pub at_us: u64,
+    /// By whom and why.
+    pub note: Note,
+}
+
+impl Override {
+    /// Whether it holds at `now_us`.
+    pub fn holds(&self, now_us: u64) -> bool {
+        self.until_us.is_none_or(|until_us| now_us < until_us)
+    }
+}
+
+/// Everything that holds for one identity alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Limits of its own.
+    pub overrides: BTreeMap<Scope, Override>,
+    /// Strikes and block.
+    pub penalty: Penalty,
+}
+
+impl Standing {
+    /// The limits that hold under a policy whose own are `limits`, and where they come from.
+    pub fn limits(&self, policy: &PolicyName, limits: Limits, now_us: u64) -> (Limits, LimitsFrom) {
+        if self.overrides.is_empty() {
+            return (limits, LimitsFrom::Policy);
+        }
+        let held = |scope| self.overrides.get(&scope).filter(|found| found.holds(now_us));
+        if let Some(found) = held(Scope::Policy(policy.clone())) {
+            (found.limits, LimitsFrom::Override)
+        } else if let Some(found) = held(Scope::All) {
+            (found.limits, LimitsFrom::OverrideAll)
+        } else {
+            (limits, LimitsFrom::Policy)
+        }
+    }
+
+    /// Admits a request if it fits and no block stands in its way. A denial counts as a strike
+    /// where the request says so.
+    pub fn admit(&mut self, logs: &mut WindowLogs, now_us: u64, request: &Request) -> Verdict {
+        let (limits, limits_from) = self.limits(&request.policy.name, request.limits, now_us);
+        let blocked_us = self.blocked_us(now_us, request);
+        if blocked_us > 0 {
+            let seen = logs.deny(now_us, limits, request.cost);
+            return Verdict { limits_from, blocked_us, ..seen };
+        }
+        let verdict = logs.admit(now_us, limits, request.cost);
+        let blocked_us = match request.penalty {
+            Some(rules) if request.enforced && !verdict.allowed => {
+                self.penalty.strike(now_us, &rules)
+            }
+            _ => 0,
+        };
+        Verdict { limits_from, blocked_us, ..verdict }
+    }
+
+    /// Whether and when [`admit`](Self::admit) would pass. Changes nothing.
+    pub fn peek(&self, logs: &WindowLogs, now_us: u64, request: &Request) -> Verdict {
+        let (limits, limits_from) = self.limits(&request.policy.name, request.limits, now_us);
+        let blocked_us = self.blocked_us(now_us, request);
+        let verdict = logs.peek(now_us, limits, request.cost);
+        Verdict { allowed: verdict.allowed && blocked_us == 0, limits_from, blocked_us, ..verdict }
+    }
+
+    fn blocked_us(&self, now_us: u64, request: &Request) -> u64 {
+        if request.enforced { self.penalty.blocked_us(now_us) } else { 0 }
+    }
+
+    /// Drops what has ended; whether nothing is left that anybody would miss at `now_us`.
+    pub fn settle(&mut self, now_us: u64) -> bool {
+        self.overrides.retain(|_, found| found.holds(now_us));
+        self.overrides.is_empty() && self.penalty.is_forgotten(now_us)
+    }
+}
+
+#[cfg(test)]
+mod tests;

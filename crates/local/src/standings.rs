@@ -1,0 +1,107 @@
+//! What holds for single identities: a map of those for whom anything does.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use transom_core::{Identity, Standing};
+
+/// The fewest entries at which ended ones are looked for.
+const SWEEP_FLOOR: usize = 64;
+
+#[derive(Debug)]
+pub(crate) struct Standings {
+    held: RwLock<HashMap<Identity, Standing>>,
+    /// How many are held, so that most decisions need no lock.
+    count: AtomicUsize,
+    room: usize,
+    /// How many entries there are when ended ones are dropped next.
+    sweep_at: AtomicUsize,
+}
+
+impl Standings {
+    pub(crate) fn new(room: usize) -> Self {
+        let room = room.max(1);
+        let sweep_at = AtomicUsize::new(SWEEP_FLOOR.min(room));
+        Self { held: RwLock::default(), count: AtomicUsize::new(0), room, sweep_at }
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, HashMap<Identity, Standing>> {
+        self.held.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, HashMap<Identity, Standing>> {
+        self.held.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.count.load(Ordering::Acquire) == 0
+    }
+
+    /// What holds for an identity.
+    pub(crate) fn get(&self, identity: &Identity) -> Standing {
+        if self.is_empty() {
+            return Standing::default();
+        }
+        self.read().get(identity).cloned().unwrap_or_default()
+    }
+
+    /// Decides with what holds for an identity, and keeps what becomes of that.
+    pub(crate) fn with<T>(
+        &self,
+        identity: &Identity,
+        now_us: u64,
+        decide: impl FnOnce(&mut Standing) -> T,
+    ) -> T {
+        if !self.is_empty() && self.read().contains_key(identity) {
+            return match self.write().get_mut(identity) {
+                Some(standing) => decide(standing),
+                None => decide(&mut Standing::default()),
+            };
+        }
+        let mut standing = Standing::default();
+        let decided = decide(&mut standing);
+        if standing != Standing::default() {
+            self.keep(identity, standing, now_us);
+        }
+        decided
+    }
+
+    /// Keeps a first strike, where there is room for it.
+    fn keep(&self, identity: &Identity, standing: Standing, now_us: u64) {
+        let mut held = self.write();
+        if held.len() >= self.sweep_at.load(Ordering::Relaxed) {
+            self.sweep(&mut held, now_us);
+        }
+        if held.len() < self.room {
+            held.entry(identity.clone()).or_insert(standing);
+        }
+        self.count.store(held.len(), Ordering::Release);
+    }
+
+    /// Changes what holds for an identity; nothing is kept of what has ended at `now_us`.
+    pub(crate) fn change<T>(
+        &self,
+        identity: &Identity,
+        now_us: u64,
+        change: impl FnOnce(&mut Standing) -> T,
+    ) -> T {
+        let mut held = self.write();
+        let done = change(held.entry(identity.clone()).or_default());
+        self.sweep(&mut held, now_us);
+        done
+    }
+
+    /// Everybody for whom anything holds at `now_us`.
+    pub(crate) fn all(&self, now_us: u64) -> Vec<(Identity, Standing)> {
+        let mut held = self.write();
+        self.sweep(&mut held, now_us);
+        held.iter().map(|(identity, standing)| (identity.clone(), standing.clone())).collect()
+    }
+
+    fn sweep(&self, held: &mut HashMap<Identity, Standing>, now_us: u64) {
+        held.retain(|_, standing| !standing.settle(now_us));
+        self.count.store(held.len(), Ordering::Release);
+        self.sweep_at.store((held.len() * 2).max(SWEEP_FLOOR), Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,276 @@
+//! What operators do, in Redis: records beside the windows, and counts of the fleet.
+
+mod records;
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::streams::StreamRangeReply;
+use redis::{Cmd, FromRedisValue};
+use transom_core::{
+    Block, Bucket, Change, Counts, Denied, Identity, Limits, Mark, Marks, Mode, Note, Operations,
+    Override, PolicyName, Scope, Standing, Standings, Traffic, Unavailable, Window,
+};
+
+use crate::RedisLimiter;
+use crate::settings::STUCK_AFTER;
+
+const OVERRIDE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../lua/override.lua"));
+const BLOCK: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../lua/block.lua"));
+const REPORT: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../lua/report.lua"));
+
+/// How many changes are kept on record, about.
+const CHANGES_MAX: usize = 10_000;
+/// How many keys one step of a scan looks at.
+const SCAN_COUNT: usize = 1_000;
+
+impl Operations for RedisLimiter {
+    async fn standing(&self, identity: &Identity) -> Result<(u64, Standing), Unavailable> {
+        let (now_us, mut found) = self.read(std::slice::from_ref(identity)).await?;
+        let mut standing = found.pop().unwrap_or_default();
+        standing.settle(now_us);
+        Ok((now_us, standing))
+    }
+
+    async fn standings(&self, max: usize) -> Result<Standings, Unavailable> {
+        let keyspace = &self.control.keyspace;
+        let mut identities = Vec::new();
+        for pattern in [keyspace.every_override(), keyspace.every_penalty()] {
+            for key in self.control.scan(&pattern, SCAN_COUNT).await? {
+                identities.extend(keyspace.identity_of(&key));
+            }
+        }
+        identities.sort_unstable();
+        identities.dedup();
+        let more = identities.len() > max;
+        identities.truncate(max);
+        let (mut now_us, mut held) = (0, Vec::new());
+        for some in identities.chunks(SCAN_COUNT) {
+            let (at_us, found) = self.read(some).await?;
+            now_us = at_us;
+            held.extend(some.iter().cloned().zip(found));
+        }
+        held.retain_mut(|(_, standing)| !standing.settle(now_us));
+        Ok(Standings { now_us, held, more })
+    }
+
+    async fn set_override(
+        &self,
+        identity: &Identity,
+        scope: &Scope,
+        limits: Limits,
+        lasting: Option<Duration>,
+        note: &Note,
+    ) -> Result<Override, Unavailable> {
+        let mut script = eval(OVERRIDE, &[self.control.keyspace.overrides(identity)]);
+        script.arg(scope.as_str()).arg(limits.minute).arg(limits.second);
+        script.arg(lasting_us(lasting)).arg(&note.by).arg(&note.reason);
+        let (at_us, until_us, _there): (u64, u64, u8) = self.control.query(&script).await?;
+        Ok(Override { limits, until_us: end(until_us), at_us, note: note.clone() })
+    }
+
+    async fn delete_override(
+        &self,
+        identity: &Identity,
+        scope: &Scope,
+    ) -> Result<bool, Unavailable> {
+        let mut script = eval(OVERRIDE, &[self.control.keyspace.overrides(identity)]);
+        script.arg(scope.as_str()).arg("").arg("").arg(0).arg("").arg("");
+        let (_now_us, _until_us, there): (u64, u64, u8) = self.control.query(&script).await?;
+        Ok(there == 1)
+    }
+
+    async fn block(
+        &self,
+        identity: &Identity,
+        lasting: Option<Duration>,
+        note: &Note,
+    ) -> Result<Block, Unavailable> {
+        let mut script = eval(BLOCK, &[self.control.keyspace.penalty(identity)]);
+        script.arg(lasting_us(lasting)).arg(&note.by).arg(&note.reason);
+        let (at_us, until_us): (u64, u64) = self.control.query(&script).await?;
+        Ok(Block { until_us: end(until_us), at_us, note: note.clone() })
+    }
+
+    async fn unblock(&self, identity: &Identity) -> Result<bool, Unavailable> {
+        let key = self.control.keyspace.penalty(identity);
+        Ok(self.control.query::<u64>(redis::cmd("DEL").arg(key)).await? > 0)
+    }
+
+    async fn marks(
+        &self,
+        identity: &Identity,
+        policy: &PolicyName,
+        max: usize,
+    ) -> Result<Marks, Unavailable> {
+        let mut all = redis::pipe();
+        all.cmd("TIME");
+        for key in self.control.keyspace.windows(identity, policy) {
+            all.cmd("ZRANGE").arg(key).arg(-max.cast_signed()).arg(-1).arg("WITHSCORES");
+        }
+        let call = async |connection: &mut MultiplexedConnection| all.query_async(connection).await;
+        type Read = ((u64, u64), Vec<(String, f64)>, Vec<(String, f64)>);
+        let ((s, us), minute, second): Read = self.control.run(STUCK_AFTER, call).await?;
+        let now_us = s * 1_000_000 + us;
+        let [minute, second] = [(minute, Window::Minute), (second, Window::Second)]
+            .map(|(entries, window)| marks(&entries, window, now_us));
+        Ok(Marks { now_us, minute, second })
+    }
+
+    async fn report(&self, counts: &Counts, denied: &[Denied]) -> Result<(), Unavailable> {
+        let keyspace = &self.control.keyspace;
+        let [even, odd] = keyspace.denied();
+        let counted: BTreeMap<_, _> =
+            counts.by_name().into_iter().filter(|(_, count)| *count > 0).collect();
+        let denied: BTreeMap<_, _> =
+            denied.iter().map(|one| (one.identity.as_str(), one.denials)).collect();
+        let mut script = eval(REPORT, &[keyspace.traffic(), even, odd]);
+        script.arg(json(&counted)).arg(json(&denied));
+        self.control.query::<u64>(&script).await.map(drop)
+    }
+
+    async fn traffic(&self) -> Result<Traffic, Unavailable> {
+        let mut both = redis::pipe();
+        both.cmd("TIME").cmd("HGETALL").arg(self.control.keyspace.traffic());
+        let call =
+            async |connection: &mut MultiplexedConnection| both.query_async(connection).await;
+        type Read = ((u64, u64), HashMap<String, u64>);
+        let ((s, us), fields): Read = self.control.run(STUCK_AFTER, call).await?;
+        let mut buckets: BTreeMap<u64, Counts> = BTreeMap::new();
+        for (field, count) in fields {
+            let Some((at_s, name)) = field.split_once(':') else { continue };
+            let Ok(at_s) = at_s.parse() else { continue };
+            let oldest = s.saturating_sub(Traffic::BUCKET_S * Traffic::BUCKETS);
+            if let Some(sum) = buckets.entry(at_s).or_default().of_name(name)
+                && at_s > oldest
+            {
+                *sum = count;
+            }
+        }
+        let buckets = buckets.into_iter().map(|(at_s, counts)| Bucket { at_s, counts });
+        Ok(Traffic { now_us: s * 1_000_000 + us, buckets: buckets.collect() })
+    }
+
+    async fn denied(&self, max: usize) -> Result<Vec<Denied>, Unavailable> {
+        let mut both = redis::pipe();
+        for key in self.control.keyspace.denied() {
+            both.cmd("ZRANGE").arg(key).arg(0).arg(-1).arg("WITHSCORES");
+        }
+        let call =
+            async |connection: &mut MultiplexedConnection| both.query_async(connection).await;
+        let spans: [Vec<(String, f64)>; 2] = self.control.run(STUCK_AFTER, call).await?;
+        let mut sum: HashMap<Identity, u64> = HashMap::new();
+        for (name, denials) in spans.into_iter().flatten() {
+            if let Ok(identity) = Identity::parse(&name, 128) {
+                *sum.entry(identity).or_default() += whole(denials);
+            }
+        }
+        Ok(Denied::ranked(sum, max))
+    }
+
+    async fn set_mode(&self, mode: Mode) -> Result<(), Unavailable> {
+        let mut set = redis::cmd("SET");
+        set.arg(self.control.keyspace.mode()).arg(mode.as_str());
+        self.control.query(&set).await
+    }
+
+    async fn fleet_mode(&self) -> Result<Option<Mode>, Unavailable> {
+        let mut get = redis::cmd("GET");
+        get.arg(self.control.keyspace.mode());
+        let set: Option<String> = self.control.query(&get).await?;
+        set.map(|text| text.parse()).transpose().map_err(|error: serde::de::value::Error| {
+            Unavailable::Reply(format!("{}: {error}", self.control.keyspace.mode()))
+        })
+    }
+
+    async fn record(&self, change: &Change) -> Result<(), Unavailable> {
+        let mut add = redis::cmd("XADD");
+        add.arg(self.control.keyspace.audit()).arg("MAXLEN").arg("~").arg(CHANGES_MAX).arg("*");
+        for (field, value) in records::fields(change) {
+            add.arg(field).arg(value);
+        }
+        self.control.query::<String>(&add).await.map(drop)
+    }
+
+    async fn changes(&self, max: usize) -> Result<Vec<Change>, Unavailable> {
+        let mut range = redis::cmd("XREVRANGE");
+        range.arg(self.control.keyspace.audit()).arg("+").arg("-").arg("COUNT").arg(max);
+        let reply: StreamRangeReply = self.control.query(&range).await?;
+        Ok(reply.ids.iter().map(records::change).collect())
+    }
+}
+
+impl RedisLimiter {
+    /// What holds for some identities, as it is written, and the time of the store.
+    async fn read(&self, identities: &[Identity]) -> Result<(u64, Vec<Standing>), Unavailable> {
+        let keyspace = &self.control.keyspace;
+        let mut all = redis::pipe();
+        all.cmd("TIME");
+        for identity in identities {
+            all.cmd("HGETALL").arg(keyspace.overrides(identity));
+            all.cmd("HGETALL").arg(keyspace.penalty(identity));
+        }
+        let call = async |connection: &mut MultiplexedConnection| {
+            all.query_async::<Vec<redis::Value>>(connection).await
+        };
+        let mut replies = self.control.run(STUCK_AFTER, call).await?.into_iter();
+        let (s, us): (u64, u64) = convert(replies.next())?;
+        let mut standings = Vec::with_capacity(identities.len());
+        for _ in identities {
+            let overrides: HashMap<String, String> = convert(replies.next())?;
+            let penalty: HashMap<String, String> = convert(replies.next())?;
+            standings.push(Standing {
+                overrides: records::overrides(&overrides),
+                penalty: records::penalty(&penalty),
+            });
+        }
+        Ok((s * 1_000_000 + us, standings))
+    }
+}
+
+fn convert<T: FromRedisValue>(value: Option<redis::Value>) -> Result<T, Unavailable> {
+    let value = value.unwrap_or(redis::Value::Nil);
+    T::from_redis_value(value).map_err(|error| Unavailable::Reply(error.to_string()))
+}
+
+fn eval(script: &str, keys: &[String]) -> Cmd {
+    let mut command = redis::cmd("EVAL");
+    command.arg(script).arg(keys.len()).arg(keys);
+    command
+}
+
+fn json<T: serde::Serialize>(value: &T) -> String {
+    serde_json::to_string(value).unwrap_or_else(|_| "{}".to_owned())
+}
+
+fn lasting_us(lasting: Option<Duration>) -> u64 {
+    // 0 has no end, so a shorter time than the clock tells is the shortest it does.
+    lasting.map_or(0, |time| u64::try_from(time.as_micros()).unwrap_or(u64::MAX).max(1))
+}
+
+fn end(until_us: u64) -> Option<u64> {
+    (until_us > 0).then_some(until_us)
+}
+
+/// Scores are whole numbers below 2^53.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole, not negative")]
+fn whole(score: f64) -> u64 {
+    score as u64
+}
+
+/// The units that count, those of one time together.
+fn marks(entries: &[(String, f64)], window: Window, now_us: u64) -> Vec<Mark> {
+    let mut marks: Vec<Mark> = Vec::new();
+    for (_, score) in entries {
+        let at_us = whole(*score).min(now_us);
+        if now_us - at_us >= window.length_us() {
+            continue;
+        }
+        match marks.last_mut() {
+            Some(last) if last.at_us == at_us => last.units += 1,
+            _ => marks.push(Mark { at_us, units: 1 }),
+        }
+    }
+    marks
+}

@@ -1,0 +1,46 @@
+--[[
+block.lua: block an identity by hand.
+
+Model
+  The hash of admit.lua's penalties. Strikes and past blocks stay as they are. To end a block the
+  hash is deleted.
+
+Keys: 1
+  KEYS[1]  penalty       hash
+
+Arguments: 3
+  ARGV[1]  lasting       us, 0: no end
+  ARGV[2]  by            who, any text
+  ARGV[3]  reason        why, any text
+
+Returns: the time in us since 1970, and when the block ends (0: no end)
+
+Clock
+  TIME, read once. Nobody sends a time.
+
+Expiry
+  The hash lives as long as the block, or until strikes are forgotten, whichever is later.
+
+Commands: TIME HGET HSET PEXPIRE PERSIST
+Works on Redis 6.2 and later, and on Valkey.
+]]
+local penalty, lasting, by, reason = KEYS[1], tonumber(ARGV[1]), ARGV[2], ARGV[3]
+
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
+
+local function int(number)
+  return string.format('%.0f', number)
+end
+
+local until_us = lasting == 0 and 0 or now + lasting
+redis.call('HSET', penalty, 'until_us', int(until_us), 'at_us', int(now), 'by', by,
+  'reason', reason)
+if lasting == 0 then
+  redis.call('PERSIST', penalty)
+else
+  local forget_at = tonumber(redis.call('HGET', penalty, 'forget_at_us') or 0) or 0
+  local lives = math.max(lasting, forget_at - now)
+  redis.call('PEXPIRE', penalty, int(math.ceil(lives / 1000)))
+end
+return { now, until_us }
