@@ -25,6 +25,7 @@ mod policy;
 mod redis;
 mod redis_url;
 mod secret;
+mod source;
 mod value;
 mod warnings;
 
@@ -44,6 +45,7 @@ pub use penalty::PenaltyConfig;
 pub use redis::{RedisConfig, RedisMode};
 pub use redis_url::RedisUrl;
 pub use secret::Secret;
+pub use source::ConfigSource;
 
 /// The settings of a worker, checked. `Default` is what holds without a file and an environment.
 #[derive(Clone, Debug, Default)]
@@ -79,6 +81,8 @@ pub struct Config {
     pub policies: Policies,
     /// Whether there are policies in the file, but no `default` among them.
     default_is_missing: bool,
+    /// The SHA-256 of the file in hex, as `sha256sum` prints it; empty without a file.
+    pub digest: String,
 }
 
 #[cfg(test)]
