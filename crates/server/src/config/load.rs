@@ -69,6 +69,11 @@ impl ConfigSource {
             .map_err(|fault| place(&fault, &merged, self.file()))?;
         Ok(Config { digest: file.digest.clone(), ..config })
     }
+
+    /// A fault of the file as a whole.
+    pub(super) fn blame(&self, fault: &Fault) -> ConfigError {
+        place(fault, &Table::new(), self.file())
+    }
 }
 
 /// A configuration as it is written, section by section.

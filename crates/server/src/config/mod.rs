@@ -24,6 +24,7 @@ mod penalty;
 mod policy;
 mod redis;
 mod redis_url;
+mod restart;
 mod secret;
 mod source;
 mod value;
@@ -44,8 +45,10 @@ pub use log::{LogConfig, LogFormat};
 pub use penalty::PenaltyConfig;
 pub use redis::{RedisConfig, RedisMode};
 pub use redis_url::RedisUrl;
+pub(crate) use restart::Changed;
 pub use secret::Secret;
 pub use source::ConfigSource;
+pub(crate) use source::FileText;
 
 /// The settings of a worker, checked. `Default` is what holds without a file and an environment.
 #[derive(Clone, Debug, Default)]

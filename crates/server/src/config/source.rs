@@ -60,6 +60,13 @@ impl ConfigSource {
         Ok(FileText { digest: format!("{:x}", Sha256::digest(&text)), text })
     }
 
+    /// That reading it came to no end, for a reason that is not the file's.
+    pub(crate) fn cannot_be_read(&self) -> ConfigError {
+        let origin =
+            self.file().map_or("configuration".to_owned(), |file| file.display().to_string());
+        ConfigError::new(&origin, "reading it has failed")
+    }
+
     pub(super) fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
         self.variables.iter().map(|(name, text)| (name.as_str(), text.as_str()))
     }
