@@ -10,16 +10,18 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use transom_core::{Share, Unavailable};
 use transom_redis::RedisLimiter;
 
 use crate::backend::Backend;
-use crate::config::Config;
+use crate::config::{Config, ConfigSource};
 use crate::front::SharedFront;
 use crate::gateway::Gateway;
 use crate::listen::{self, Drained, ListenSettings};
+use crate::reload::{Reloader, SharedStatus};
 use crate::{admin, check};
 
 pub use error::StartError;
@@ -34,6 +36,7 @@ const WAIT_FOR_REDIS: Duration = Duration::from_secs(2);
 pub struct Worker {
     front: SharedFront,
     lasting: Lasting,
+    reloader: Reloader,
     redis_said: Option<String>,
     listeners: Vec<(&'static str, TcpListener)>,
     settings: ListenSettings,
@@ -43,18 +46,21 @@ pub struct Worker {
 impl Worker {
     /// Sets everything up and binds the listeners, the gateway last: when it answers, all do.
     /// Waits a moment for Redis; a worker starts without it and then decides as its policies say.
+    /// While it runs it takes up what changes in the file of `source`, from which `config` came.
     ///
     /// # Errors
     ///
     /// What cannot be right later either: an address that is taken, a file that is missing.
-    pub async fn start(config: &Config) -> Result<Self, StartError> {
+    pub async fn start(config: &Config, source: ConfigSource) -> Result<Self, StartError> {
         let lasting = Lasting::open(config)?;
         let redis_said = match lasting.backend.redis() {
             Some(redis) => first_attempt(redis).await,
             None => None,
         };
+        let front: SharedFront = Arc::new(ArcSwap::from_pointee(lasting.front(config)?));
         Ok(Self {
-            front: Arc::new(ArcSwap::from_pointee(lasting.front(config)?)),
+            reloader: Reloader::new(source, config.clone(), lasting.clone(), Arc::clone(&front)),
+            front,
             lasting,
             redis_said,
             listeners: bind(config).await?,
@@ -80,6 +86,16 @@ impl Worker {
         self.redis_said.as_deref()
     }
 
+    /// Which configuration is in force, kept up to date.
+    pub fn config_status(&self) -> SharedStatus {
+        self.reloader.status()
+    }
+
+    /// By which a worker that runs is asked to read its configuration again at once.
+    pub fn reload(&self) -> Arc<Notify> {
+        self.reloader.asked()
+    }
+
     /// Serves until `stop`. Then it says that it is not ready, goes on for `gateway.drain_delay`
     /// so that a load balancer notices, stops accepting, and lets what is in flight end within
     /// `gateway.drain`. With `hurry` cancelled the delay is skipped.
@@ -103,7 +119,9 @@ impl Worker {
             };
         }
         let Lasting { backend, counted, .. } = self.lasting;
-        let roster = tokio::spawn(stay_on_roster(backend.clone(), counted));
+        let mut upkeep = JoinSet::new();
+        upkeep.spawn(stay_on_roster(backend.clone(), counted));
+        upkeep.spawn(self.reloader.run());
 
         stop.cancelled().await;
         let _ = tokio::time::timeout(self.drain_delay, hurry.cancelled()).await;
@@ -112,7 +130,7 @@ impl Worker {
         while let Some(drained) = serving.join_next().await {
             cut += drained.map_or(0, |drained| drained.cut);
         }
-        roster.abort();
+        upkeep.shutdown().await;
         if let Some(redis) = backend.redis() {
             redis.leave().await;
         }

@@ -26,7 +26,7 @@ pub(crate) struct Lasting {
 
 impl Lasting {
     /// Sets up the limiter that a configuration asks for.
-    pub(super) fn open(config: &Config) -> Result<Self, StartError> {
+    pub(crate) fn open(config: &Config) -> Result<Self, StartError> {
         let share = Share::of(config.redis.workers);
         let counted = if config.redis.workers == 0 { share.clone() } else { Share::of(1) };
         let local = LocalLimiter::new(config.local.max_identities);
@@ -42,7 +42,7 @@ impl Lasting {
     }
 
     /// The front under a configuration.
-    pub(super) fn front(&self, config: &Config) -> Result<Front, StartError> {
+    pub(crate) fn front(&self, config: &Config) -> Result<Front, StartError> {
         let upstream = Upstream::new(&upstream_settings(&config.gateway))?;
         Ok(self.front_with(config, Arc::new(upstream)))
     }
