@@ -11,6 +11,7 @@ use transom_core::body::Messages;
 use transom_core::{Answer, Ask, Gate, Identity, Outcome, headers};
 
 use crate::backend::Backend;
+use crate::gateway::Upstream;
 use crate::identity::Identities;
 use crate::telemetry;
 
@@ -27,6 +28,8 @@ pub struct Front {
     pub messages: Messages,
     /// The longest that finding out who asks and deciding may take together.
     pub deadline: Duration,
+    /// Where the gateway sends what passes.
+    pub upstream: Arc<Upstream>,
 }
 
 /// The front in force; replaced as a whole when the configuration changes.

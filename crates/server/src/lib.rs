@@ -2,7 +2,8 @@
 //!
 //! A [`worker::Worker`] is what a [`config::Config`] describes: a limiter (on Redis, or in this
 //! process), the identities it tells apart, and its listeners. Every listener reads a request,
-//! asks the [`front::Front`], and writes the answer in its own way.
+//! asks the [`front::Front`], and writes the answer in its own way. [`reload`] puts another front
+//! in place when the configuration changes.
 
 pub mod admin;
 pub mod backend;
@@ -12,5 +13,6 @@ pub mod front;
 pub mod gateway;
 pub mod identity;
 pub mod listen;
+pub mod reload;
 pub mod telemetry;
 pub mod worker;

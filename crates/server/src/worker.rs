@@ -1,5 +1,8 @@
 //! A worker: everything a configuration describes, set up, bound and run.
 
+mod error;
+mod parts;
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,63 +10,33 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use transom_core::{Fallback, Gate, Share, Unavailable};
-use transom_local::LocalLimiter;
-use transom_redis::{RedisLimiter, Settings, Tls};
+use transom_core::{Share, Unavailable};
+use transom_redis::RedisLimiter;
 
 use crate::backend::Backend;
-use crate::config::{Config, RedisConfig};
-use crate::front::{Front, SharedFront};
-use crate::gateway::{Gateway, SharedUpstream, Upstream, UpstreamSettings};
-use crate::identity::Identities;
+use crate::config::{Config, ConfigSource};
+use crate::front::SharedFront;
+use crate::gateway::Gateway;
 use crate::listen::{self, Drained, ListenSettings};
+use crate::reload::{Reloader, SharedStatus};
 use crate::{admin, check};
+
+pub use error::StartError;
+pub(crate) use parts::Lasting;
+pub use parts::redis_settings;
 
 /// How long a start may wait for Redis before the worker serves without it.
 const WAIT_FOR_REDIS: Duration = Duration::from_secs(2);
-
-/// Why a worker cannot start.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StartError {
-    /// An address cannot be listened on, most often because another process does.
-    #[error("listen.{listener}: cannot listen on {address}")]
-    Listen {
-        /// The listener's name in the configuration.
-        listener: &'static str,
-        /// Where.
-        address: SocketAddr,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// Redis cannot be used whether it answers or not.
-    #[error("redis")]
-    Redis(#[from] transom_redis::OpenError),
-    /// A file that the configuration names cannot be read.
-    #[error("{key}: cannot read {path}")]
-    File {
-        /// The key in the configuration.
-        key: &'static str,
-        /// The file.
-        path: String,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// Requests cannot go to the upstream.
-    #[error("gateway.upstream")]
-    Upstream(#[from] crate::gateway::UpstreamError),
-}
 
 /// A worker that has bound its listeners and serves when it is [run](Worker::run).
 #[derive(Debug)]
 pub struct Worker {
     front: SharedFront,
-    upstream: SharedUpstream,
-    backend: Backend,
-    /// Follows the roster, unless the configuration says how many workers there are.
-    counted: Share,
+    lasting: Lasting,
+    reloader: Reloader,
     redis_said: Option<String>,
     listeners: Vec<(&'static str, TcpListener)>,
     settings: ListenSettings,
@@ -73,44 +46,22 @@ pub struct Worker {
 impl Worker {
     /// Sets everything up and binds the listeners, the gateway last: when it answers, all do.
     /// Waits a moment for Redis; a worker starts without it and then decides as its policies say.
+    /// While it runs it takes up what changes in the file of `source`, from which `config` came.
     ///
     /// # Errors
     ///
     /// What cannot be right later either: an address that is taken, a file that is missing.
-    pub async fn start(config: &Config) -> Result<Self, StartError> {
-        let share = Share::of(config.redis.workers);
-        let counted = if config.redis.workers == 0 { share.clone() } else { Share::of(1) };
-        let local = LocalLimiter::new(config.local.max_identities);
-        let backend = match redis_settings(&config.redis)? {
-            Some(settings) => {
-                let redis = RedisLimiter::open(&settings)?;
-                Backend::Redis(Arc::new(Fallback::new(redis, local, share)))
-            }
-            None => Backend::Local(Arc::new(local)),
-        };
-        let redis_said = match backend.redis() {
+    pub async fn start(config: &Config, source: ConfigSource) -> Result<Self, StartError> {
+        let lasting = Lasting::open(config)?;
+        let redis_said = match lasting.backend.redis() {
             Some(redis) => first_attempt(redis).await,
             None => None,
         };
-        let front = Front {
-            gate: Gate::new(config.policies.clone(), config.limiter.mode, backend.clone()),
-            identities: identities(config, &backend),
-            style: config.headers,
-            messages: config.messages.clone(),
-            deadline: config.redis.deadline,
-        };
-        let upstream = Upstream::new(&UpstreamSettings {
-            url: config.gateway.upstream.clone(),
-            connect_timeout: config.gateway.connect_timeout,
-            response_timeout: config.gateway.response_timeout,
-            max_body: config.gateway.max_body,
-            preserve_host: config.gateway.preserve_host,
-        })?;
+        let front: SharedFront = Arc::new(ArcSwap::from_pointee(lasting.front(config)?));
         Ok(Self {
-            front: Arc::new(ArcSwap::from_pointee(front)),
-            upstream: Arc::new(ArcSwap::from_pointee(upstream)),
-            backend,
-            counted,
+            reloader: Reloader::new(source, config.clone(), lasting.clone(), Arc::clone(&front)),
+            front,
+            lasting,
             redis_said,
             listeners: bind(config).await?,
             settings: ListenSettings {
@@ -135,6 +86,16 @@ impl Worker {
         self.redis_said.as_deref()
     }
 
+    /// Which configuration is in force, kept up to date.
+    pub fn config_status(&self) -> SharedStatus {
+        self.reloader.status()
+    }
+
+    /// By which a worker that runs is asked to read its configuration again at once.
+    pub fn reload(&self) -> Arc<Notify> {
+        self.reloader.asked()
+    }
+
     /// Serves until `stop`. Then it says that it is not ready, goes on for `gateway.drain_delay`
     /// so that a load balancer notices, stops accepting, and lets what is in flight end within
     /// `gateway.drain`. With `hurry` cancelled the delay is skipped.
@@ -146,8 +107,7 @@ impl Worker {
             let (stop, close) = (stop.clone(), close.clone());
             match name {
                 "gateway" => {
-                    let gateway = Gateway::new(front, Arc::clone(&self.upstream));
-                    serving.spawn(listen::serve(listener, settings, gateway, close))
+                    serving.spawn(listen::serve(listener, settings, Gateway::new(front), close))
                 }
                 "check" => {
                     serving.spawn(listen::serve(listener, settings, check::router(front), close))
@@ -158,7 +118,10 @@ impl Worker {
                 }
             };
         }
-        let roster = tokio::spawn(stay_on_roster(self.backend.clone(), self.counted));
+        let Lasting { backend, counted, .. } = self.lasting;
+        let mut upkeep = JoinSet::new();
+        upkeep.spawn(stay_on_roster(backend.clone(), counted));
+        upkeep.spawn(self.reloader.run());
 
         stop.cancelled().await;
         let _ = tokio::time::timeout(self.drain_delay, hurry.cancelled()).await;
@@ -167,8 +130,8 @@ impl Worker {
         while let Some(drained) = serving.join_next().await {
             cut += drained.map_or(0, |drained| drained.cut);
         }
-        roster.abort();
-        if let Some(redis) = self.backend.redis() {
+        upkeep.shutdown().await;
+        if let Some(redis) = backend.redis() {
             redis.leave().await;
         }
         Drained { cut }
@@ -205,50 +168,4 @@ async fn bind(config: &Config) -> Result<Vec<(&'static str, TcpListener)>, Start
         listeners.push((listener, bound));
     }
     Ok(listeners)
-}
-
-/// How the limiter is to reach Redis, where one is configured, with the files read that the
-/// configuration names.
-///
-/// # Errors
-///
-/// [`StartError::File`].
-pub fn redis_settings(config: &RedisConfig) -> Result<Option<Settings>, StartError> {
-    let Some(url) = &config.url else {
-        return Ok(None);
-    };
-    let read = |key, path: &Option<std::path::PathBuf>| match path {
-        None => Ok(None),
-        Some(path) => std::fs::read(path).map(Some).map_err(|source| StartError::File {
-            key,
-            path: path.display().to_string(),
-            source,
-        }),
-    };
-    let cert = read("redis.tls_cert", &config.tls_cert)?;
-    let key = read("redis.tls_key", &config.tls_key)?;
-    let tls = Tls { ca: read("redis.tls_ca", &config.tls_ca)?, client: cert.zip(key) };
-    Ok(Some(Settings {
-        url: url.expose().to_owned(),
-        tls,
-        deadline: config.deadline,
-        prefix: config.prefix.clone(),
-        lanes: config.lanes,
-    }))
-}
-
-fn identities(config: &Config, backend: &Backend) -> Identities {
-    let identity = &config.identity;
-    let keys = config.api_keys.iter().map(|key| (key.sha256, key.user.clone()));
-    let identities = Identities::new(
-        identity.trusted_proxies.clone(),
-        identity.client_ip_header.clone(),
-        identity.ipv6_prefix,
-        identity.exempt_by_kind(),
-    )
-    .with_static_keys(keys.collect());
-    match backend.redis() {
-        Some(redis) => identities.with_directory(redis.api_keys()),
-        None => identities,
-    }
 }

@@ -4,10 +4,10 @@ use transom_server::worker::redis_settings;
 
 use crate::Exit;
 use crate::args::Args;
-use crate::commands::{config, say};
+use crate::commands::{config, say, source};
 
 pub(crate) fn run(args: &Args, json: bool) -> anyhow::Result<Exit> {
-    let config = config(args)?;
+    let config = config(args, &source(args))?;
     redis_settings(&config.redis)?;
     if json {
         say(serde_json::to_string_pretty(&config.to_json())?)?;

@@ -9,18 +9,22 @@ use std::fmt::Display;
 use std::io::{ErrorKind, Write as _};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use transom_server::config::Config;
+use transom_server::config::{Config, ConfigSource};
 
 use crate::args::Args;
 
 /// The variable in whose place `--redis` stands.
 const REDIS_URL: &str = "TRANSOM__REDIS__URL";
 
-/// The settings that a command runs under: the file, the environment, then the arguments.
-fn config(args: &Args) -> anyhow::Result<Config> {
+/// Where settings come from: the file, the environment, then the arguments.
+fn source(args: &Args) -> ConfigSource {
     let redis = args.redis.as_ref().map(|url| (REDIS_URL.to_owned(), url.clone()));
-    let environment = Config::environment().into_iter().chain(redis);
-    Config::load(args.config.as_deref(), environment).map_err(|error| {
+    ConfigSource::new(args.config.as_deref(), Config::environment().into_iter().chain(redis))
+}
+
+/// The settings that a command runs under.
+fn config(args: &Args, source: &ConfigSource) -> anyhow::Result<Config> {
+    source.load().map_err(|error| {
         // What stands in an argument is not blamed on the environment.
         let text = error.to_string();
         let place = format!("environment variable {REDIS_URL}: redis.url: ");

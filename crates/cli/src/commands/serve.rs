@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use transom_server::config::Config;
 use transom_server::telemetry;
@@ -10,20 +11,28 @@ use transom_server::worker::Worker;
 
 use crate::Exit;
 use crate::args::Args;
-use crate::commands::{AskedToEnd, config, say};
+use crate::commands::{AskedToEnd, config, say, source};
 
 pub(crate) async fn run(args: &Args) -> anyhow::Result<Exit> {
-    let config = config(args)?;
+    let source = source(args);
+    let config = config(args, &source)?;
     let mut asked = AskedToEnd::listen()?;
+    let mut hangup = signal(SignalKind::hangup())?;
     telemetry::start(&config.log);
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }
-    let worker = Worker::start(&config).await?;
+    let worker = Worker::start(&config, source).await?;
     if let Err(error) = say(banner(&config, &worker).trim_end()) {
         tracing::warn!("{error:#}");
     }
 
+    let reload = worker.reload();
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            reload.notify_one();
+        }
+    });
     let (stop, hurry) = (CancellationToken::new(), CancellationToken::new());
     let serving = tokio::spawn(worker.run(stop.clone(), hurry.clone()));
     // A load balancer sends SIGTERM and needs a moment; a person at a terminal does not.

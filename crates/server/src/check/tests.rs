@@ -22,6 +22,7 @@ use transom_redis::{Digest, RedisLimiter, Settings};
 
 use crate::backend::Backend;
 use crate::front::{Front, SharedFront};
+use crate::gateway::{Upstream, UpstreamSettings};
 use crate::identity::{Exempt, Identities};
 
 /// A trusted proxy.
@@ -67,6 +68,7 @@ pub(crate) fn front(policies: Vec<Policy>, backend: Backend) -> SharedFront {
         style: headers::Style::default(),
         messages: Messages::default(),
         deadline: std::time::Duration::from_secs(5),
+        upstream: Arc::new(Upstream::new(&UpstreamSettings::default()).unwrap()),
     };
     Arc::new(ArcSwap::from_pointee(front))
 }

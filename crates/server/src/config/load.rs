@@ -1,11 +1,9 @@
 //! Brings the layers together: defaults, then one file, then the environment.
 
 use std::fmt;
-use std::fs;
-use std::io;
 use std::path::Path;
 
-use config::{FileFormat, Format, Map, Source, Value, ValueKind};
+use config::{Format, Map, Source, Value, ValueKind};
 use serde::Deserialize;
 use transom_core::body::Messages;
 use transom_core::headers::Style;
@@ -13,9 +11,10 @@ use transom_core::headers::Style;
 use super::error::{ConfigError, Fault};
 use super::node::{Node, VARIABLE};
 use super::policy::{self, PolicyEntry};
+use super::source::{FileText, format};
 use super::{
-    AdminConfig, ApiKey, Config, GatewayConfig, IdentityConfig, LimiterConfig, ListenConfig,
-    LocalConfig, LogConfig, PenaltyConfig, RedisConfig, api_key,
+    AdminConfig, ApiKey, Config, ConfigSource, GatewayConfig, IdentityConfig, LimiterConfig,
+    ListenConfig, LocalConfig, LogConfig, PenaltyConfig, RedisConfig, api_key,
 };
 
 /// How the name of a variable begins that is a setting.
@@ -38,19 +37,7 @@ impl Config {
         file: Option<&Path>,
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
-        let mut builder = config::Config::builder();
-        if let Some(path) = file {
-            builder = builder.add_source(Layer(read(path)?));
-        }
-        let merged = builder
-            .add_source(Layer(variables(environment)?))
-            .build()
-            .and_then(|merged| merged.collect())
-            .map_err(|error| ConfigError::new("configuration", &error.to_string()))?;
-        let settings = Node(Value::new(None, merged.clone()));
-        Settings::deserialize(settings)
-            .and_then(Settings::check)
-            .map_err(|fault| place(&fault, &merged, file))
+        ConfigSource::new(file, environment).load()
     }
 
     /// The variables of this process that [`Config::load`] takes for settings. Text that is not
@@ -61,6 +48,31 @@ impl Config {
             .filter(|(name, _)| name.starts_with(PREFIX))
             .map(|(name, text)| (name, text.to_string_lossy().into_owned()))
             .collect()
+    }
+}
+
+impl ConfigSource {
+    /// Merges the layers over what was read of the file, and checks what comes out.
+    pub(crate) fn parse(&self, file: &FileText) -> Result<Config, ConfigError> {
+        let mut builder = config::Config::builder();
+        if let Some(path) = self.file() {
+            builder = builder.add_source(Layer(table(path, &file.text)?));
+        }
+        let merged = builder
+            .add_source(Layer(variables(self.variables())?))
+            .build()
+            .and_then(|merged| merged.collect())
+            .map_err(|error| ConfigError::new("configuration", &error.to_string()))?;
+        let settings = Node(Value::new(None, merged.clone()));
+        let config = Settings::deserialize(settings)
+            .and_then(Settings::check)
+            .map_err(|fault| place(&fault, &merged, self.file()))?;
+        Ok(Config { digest: file.digest.clone(), ..config })
+    }
+
+    /// A fault of the file as a whole.
+    pub(super) fn blame(&self, fault: &Fault) -> ConfigError {
+        place(fault, &Table::new(), self.file())
     }
 }
 
@@ -109,6 +121,7 @@ impl Settings {
             local: self.local,
             admin: self.admin,
             default_is_missing,
+            digest: String::new(),
         })
     }
 }
@@ -134,27 +147,10 @@ impl fmt::Debug for Layer {
     }
 }
 
-fn read(path: &Path) -> Result<Table, ConfigError> {
+fn table(path: &Path, text: &str) -> Result<Table, ConfigError> {
     let origin = path.display().to_string();
-    let format = match path.extension().and_then(|extension| extension.to_str()) {
-        Some("toml") => FileFormat::Toml,
-        Some("yaml" | "yml") => FileFormat::Yaml,
-        _ => {
-            return Err(ConfigError::new(&origin, "its name does not end in .toml, .yaml or .yml"));
-        }
-    };
-    let text = fs::read_to_string(path).map_err(|error| {
-        let reason = match error.kind() {
-            io::ErrorKind::NotFound => "no such file".to_owned(),
-            io::ErrorKind::IsADirectory => "a directory, not a file".to_owned(),
-            io::ErrorKind::PermissionDenied => "no permission to read it".to_owned(),
-            io::ErrorKind::InvalidData => "not UTF-8 text".to_owned(),
-            _ => error.to_string(),
-        };
-        ConfigError::new(&origin, &reason)
-    })?;
-    let table = format
-        .parse(Some(&origin), &text)
+    let table = format(path)?
+        .parse(Some(&origin), text)
         .map_err(|error| ConfigError::new(&origin, &syntax(error.as_ref())))?;
     // The crate would read `"redis.url"` as a path, and `"x[9999999999]"` as a very long list.
     match table.keys().filter(|key| !is_plain(key)).min() {
@@ -176,7 +172,7 @@ fn syntax(error: &(dyn std::error::Error + 'static)) -> String {
     }
 }
 
-fn variables(all: impl IntoIterator<Item = (String, String)>) -> Result<Table, ConfigError> {
+fn variables<'a>(all: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Table, ConfigError> {
     let mut sections: Map<String, Table> = Map::new();
     for (name, text) in all {
         let Some(rest) = name.strip_prefix(PREFIX) else {

@@ -24,7 +24,9 @@ mod penalty;
 mod policy;
 mod redis;
 mod redis_url;
+mod restart;
 mod secret;
+mod source;
 mod value;
 mod warnings;
 
@@ -43,7 +45,10 @@ pub use log::{LogConfig, LogFormat};
 pub use penalty::PenaltyConfig;
 pub use redis::{RedisConfig, RedisMode};
 pub use redis_url::RedisUrl;
+pub(crate) use restart::Changed;
 pub use secret::Secret;
+pub use source::ConfigSource;
+pub(crate) use source::FileText;
 
 /// The settings of a worker, checked. `Default` is what holds without a file and an environment.
 #[derive(Clone, Debug, Default)]
@@ -79,6 +84,8 @@ pub struct Config {
     pub policies: Policies,
     /// Whether there are policies in the file, but no `default` among them.
     default_is_missing: bool,
+    /// The SHA-256 of the file in hex, as `sha256sum` prints it; empty without a file.
+    pub digest: String,
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
 //! One file per question: what is refused, which layer wins, what the example file says, what is
-//! shown.
+//! shown, what a running worker takes up.
 
 mod example;
 mod layers;
 mod limits;
 mod refusals;
+mod restart;
 mod shown;
 mod sources;
 

@@ -17,10 +17,8 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use arc_swap::ArcSwap;
 use axum::extract::ConnectInfo;
 use http::header::HOST;
 use http::request::Parts;
@@ -36,20 +34,16 @@ pub use body::ResponseBody;
 pub use echo::serve_echo;
 pub use upstream::{Upstream, UpstreamError, UpstreamSettings};
 
-/// The upstream in force; replaced as a whole when the configuration changes.
-pub type SharedUpstream = Arc<ArcSwap<Upstream>>;
-
 /// The service of the gateway's listener, for [`listen::serve`](crate::listen::serve).
 #[derive(Clone, Debug)]
 pub struct Gateway {
     front: SharedFront,
-    upstream: SharedUpstream,
 }
 
 impl Gateway {
-    /// A gateway that asks `front` and forwards to `upstream`.
-    pub const fn new(front: SharedFront, upstream: SharedUpstream) -> Self {
-        Self { front, upstream }
+    /// A gateway that asks `front` and forwards to its upstream.
+    pub const fn new(front: SharedFront) -> Self {
+        Self { front }
     }
 
     async fn answer(self, request: Request<Incoming>) -> Response<ResponseBody> {
@@ -75,7 +69,7 @@ impl Gateway {
         }
         let trusted = front.identities.is_trusted_proxy(peer);
         let received = Received { parts, body, peer, trusted };
-        let mut response = self.upstream.load_full().answer(received).await;
+        let mut response = front.upstream.answer(received).await;
         front.write_headers(&decided, response.headers_mut());
         response
     }

@@ -61,25 +61,7 @@ fn the_example_file_loads_with_every_setting_in_force() {
 
 #[test]
 fn the_example_file_mentions_every_key_in_its_section() {
-    let sections = BTreeMap::from([
-        ("listen", keys::<ListenConfig>()),
-        ("gateway", keys::<GatewayConfig>()),
-        ("redis", keys::<RedisConfig>()),
-        ("identity", keys::<IdentityConfig>()),
-        ("api_key", keys::<ApiKey>()),
-        ("limiter", keys::<LimiterConfig>()),
-        ("headers", keys::<Style>()),
-        ("messages", keys::<Messages>()),
-        ("penalty", keys::<PenaltyConfig>()),
-        ("log", keys::<LogConfig>()),
-        ("local", keys::<LocalConfig>()),
-        ("admin", keys::<AdminConfig>()),
-        ("policy", keys::<PolicyEntry>()),
-    ]);
-    let mut all = keys::<Settings>();
-    all.sort_unstable();
-    assert!(sections.keys().eq(&all), "a section is not in this test");
-    for (section, keys) in sections {
+    for (section, keys) in sections() {
         let text = section_text(section);
         for key in keys {
             let written = |line: &str| {
@@ -113,6 +95,29 @@ fn every_variable_is_what_the_documentation_of_its_field_says() {
             assert!(prose.contains(&says), "{says} is not documented");
         }
     }
+}
+
+/// Every section of a configuration, and the keys in it.
+pub(super) fn sections() -> BTreeMap<&'static str, Vec<&'static str>> {
+    let sections = BTreeMap::from([
+        ("listen", keys::<ListenConfig>()),
+        ("gateway", keys::<GatewayConfig>()),
+        ("redis", keys::<RedisConfig>()),
+        ("identity", keys::<IdentityConfig>()),
+        ("api_key", keys::<ApiKey>()),
+        ("limiter", keys::<LimiterConfig>()),
+        ("headers", keys::<Style>()),
+        ("messages", keys::<Messages>()),
+        ("penalty", keys::<PenaltyConfig>()),
+        ("log", keys::<LogConfig>()),
+        ("local", keys::<LocalConfig>()),
+        ("admin", keys::<AdminConfig>()),
+        ("policy", keys::<PolicyEntry>()),
+    ]);
+    let mut all = keys::<Settings>();
+    all.sort_unstable();
+    assert!(sections.keys().eq(&all), "a section is not in this test");
+    sections
 }
 
 /// The lines of a section of the file, those of settings that are absent included.

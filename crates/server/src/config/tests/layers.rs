@@ -127,3 +127,13 @@ on_failure = 'local'
     assert_eq!(of("b"), OnFailure::Local);
     assert_eq!(of("default"), OnFailure::Deny);
 }
+
+#[test]
+fn the_digest_is_that_of_the_file_and_of_nothing_else() {
+    // printf '# abc\n' | sha256sum
+    let variables = [("TRANSOM__REDIS__LANES", "4")];
+    let config = load_file("transom.toml", "# abc\n", &variables).unwrap();
+    let digest = "c96d70129517a804082ed92c0ff5cc78c880c661376df954acf1d349484a7715";
+    assert_eq!(config.digest, digest);
+    assert_eq!(load_environment(&variables).unwrap().digest, "");
+}

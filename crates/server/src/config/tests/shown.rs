@@ -1,6 +1,6 @@
 //! What is shown of a configuration, and what is not.
 
-use super::super::Config;
+use super::super::{Config, ConfigSource};
 use super::load;
 
 const FULL: &str = "
@@ -145,7 +145,14 @@ fn a_worker_that_is_open_to_others_and_alone_is_warned_of() {
 #[test]
 fn no_secret_is_shown() {
     let config = load(FULL).unwrap();
-    for shown in [format!("{config:?}"), config.describe(), config.to_json().to_string()] {
+    let variable = ("TRANSOM__ADMIN__TOKEN".to_owned(), "hunter2".to_owned());
+    let source = ConfigSource::new(None, [variable]);
+    for shown in [
+        format!("{config:?}"),
+        format!("{source:?}"),
+        config.describe(),
+        config.to_json().to_string(),
+    ] {
         assert!(!shown.contains("hunter2"), "{shown}");
         assert!(!shown.contains("app:"), "{shown}");
     }

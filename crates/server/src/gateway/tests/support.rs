@@ -62,12 +62,9 @@ impl Setup {
     /// Starts a gateway as it is set up; without an upstream it echoes.
     pub(super) async fn start(self) -> Running {
         let trusted = if self.trusted { vec!["127.0.0.0/8".parse().unwrap()] } else { vec![] };
-        let front = front(self.limits, trusted);
         let upstream = Upstream::new(&self.upstream).unwrap();
-        let gateway = Gateway::new(
-            Arc::new(ArcSwap::from_pointee(front)),
-            Arc::new(ArcSwap::from_pointee(upstream)),
-        );
+        let front = front(self.limits, trusted, upstream);
+        let gateway = Gateway::new(Arc::new(ArcSwap::from_pointee(front)));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
@@ -76,7 +73,7 @@ impl Setup {
     }
 }
 
-fn front(limits: Limits, trusted: Vec<IpNet>) -> Front {
+fn front(limits: Limits, trusted: Vec<IpNet>, upstream: Upstream) -> Front {
     let policies = Policies::new(vec![Policy::new(PolicyName::default(), limits)]).unwrap();
     let backend = Backend::Local(Arc::new(LocalLimiter::default()));
     let header = HeaderName::from_static("x-forwarded-for");
@@ -86,6 +83,7 @@ fn front(limits: Limits, trusted: Vec<IpNet>) -> Front {
         style: Style::default(),
         messages: Messages::default(),
         deadline: std::time::Duration::from_secs(5),
+        upstream: Arc::new(upstream),
     }
 }
 

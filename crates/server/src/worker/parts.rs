@@ -1,0 +1,130 @@
+//! The parts of a worker: those that last, and the front, which every configuration makes anew.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use transom_core::{Fallback, Gate, Share};
+use transom_local::LocalLimiter;
+use transom_redis::{KeyDirectory, RedisLimiter, Settings, Tls};
+
+use super::StartError;
+use crate::backend::Backend;
+use crate::config::{Config, GatewayConfig, RedisConfig};
+use crate::front::Front;
+use crate::gateway::{Upstream, UpstreamSettings};
+use crate::identity::Identities;
+
+/// What outlives a configuration: who decides, with the windows held in process, and the API keys
+/// that were looked up.
+#[derive(Clone, Debug)]
+pub(crate) struct Lasting {
+    pub(super) backend: Backend,
+    directory: Option<KeyDirectory>,
+    /// Follows the roster, unless the configuration says how many workers there are.
+    pub(super) counted: Share,
+}
+
+impl Lasting {
+    /// Sets up the limiter that a configuration asks for.
+    pub(crate) fn open(config: &Config) -> Result<Self, StartError> {
+        let share = Share::of(config.redis.workers);
+        let counted = if config.redis.workers == 0 { share.clone() } else { Share::of(1) };
+        let local = LocalLimiter::new(config.local.max_identities);
+        let backend = match redis_settings(&config.redis)? {
+            Some(settings) => {
+                let redis = RedisLimiter::open(&settings)?;
+                Backend::Redis(Arc::new(Fallback::new(redis, local, share)))
+            }
+            None => Backend::Local(Arc::new(local)),
+        };
+        let directory = backend.redis().map(RedisLimiter::api_keys);
+        Ok(Self { backend, directory, counted })
+    }
+
+    /// The front under a configuration.
+    pub(crate) fn front(&self, config: &Config) -> Result<Front, StartError> {
+        let upstream = Upstream::new(&upstream_settings(&config.gateway))?;
+        Ok(self.front_with(config, Arc::new(upstream)))
+    }
+
+    /// The front under a configuration that takes the place of `old`, under which `front` was
+    /// made. Where the upstream stays as it was, so do the connections to it.
+    pub(crate) fn front_after(
+        &self,
+        front: &Front,
+        old: &Config,
+        config: &Config,
+    ) -> Result<Front, StartError> {
+        if upstream_settings(&old.gateway) == upstream_settings(&config.gateway) {
+            return Ok(self.front_with(config, Arc::clone(&front.upstream)));
+        }
+        self.front(config)
+    }
+
+    fn front_with(&self, config: &Config, upstream: Arc<Upstream>) -> Front {
+        Front {
+            gate: Gate::new(config.policies.clone(), config.limiter.mode, self.backend.clone()),
+            identities: self.identities(config),
+            style: config.headers,
+            messages: config.messages.clone(),
+            deadline: config.redis.deadline,
+            upstream,
+        }
+    }
+
+    fn identities(&self, config: &Config) -> Identities {
+        let identity = &config.identity;
+        let keys = config.api_keys.iter().map(|key| (key.sha256, key.user.clone()));
+        let identities = Identities::new(
+            identity.trusted_proxies.clone(),
+            identity.client_ip_header.clone(),
+            identity.ipv6_prefix,
+            identity.exempt_by_kind(),
+        )
+        .with_static_keys(keys.collect());
+        match &self.directory {
+            Some(directory) => identities.with_directory(directory.clone()),
+            None => identities,
+        }
+    }
+}
+
+/// How the limiter is to reach Redis, where one is configured, with the files read that the
+/// configuration names.
+///
+/// # Errors
+///
+/// [`StartError::File`].
+pub fn redis_settings(config: &RedisConfig) -> Result<Option<Settings>, StartError> {
+    let Some(url) = &config.url else {
+        return Ok(None);
+    };
+    let read = |key, path: &Option<PathBuf>| match path {
+        None => Ok(None),
+        Some(path) => std::fs::read(path).map(Some).map_err(|source| StartError::File {
+            key,
+            path: path.display().to_string(),
+            source,
+        }),
+    };
+    let cert = read("redis.tls_cert", &config.tls_cert)?;
+    let key = read("redis.tls_key", &config.tls_key)?;
+    let tls = Tls { ca: read("redis.tls_ca", &config.tls_ca)?, client: cert.zip(key) };
+    Ok(Some(Settings {
+        url: url.expose().to_owned(),
+        tls,
+        deadline: config.deadline,
+        prefix: config.prefix.clone(),
+        lanes: config.lanes,
+    }))
+}
+
+fn upstream_settings(config: &GatewayConfig) -> UpstreamSettings {
+    UpstreamSettings {
+        url: config.upstream.clone(),
+        connect_timeout: config.connect_timeout,
+        response_timeout: config.response_timeout,
+        max_body: config.max_body,
+        preserve_host: config.preserve_host,
+    }
+}
