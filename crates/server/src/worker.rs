@@ -19,6 +19,7 @@ use crate::front::{Front, SharedFront};
 use crate::gateway::{Gateway, SharedUpstream, Upstream, UpstreamSettings};
 use crate::identity::Identities;
 use crate::listen::{self, Drained, ListenSettings};
+use crate::telemetry::metrics;
 use crate::{admin, check};
 
 /// How long a start may wait for Redis before the worker serves without it.
@@ -78,6 +79,7 @@ impl Worker {
     ///
     /// What cannot be right later either: an address that is taken, a file that is missing.
     pub async fn start(config: &Config) -> Result<Self, StartError> {
+        metrics::start(&config.policies);
         let share = Share::of(config.redis.workers);
         let counted = if config.redis.workers == 0 { share.clone() } else { Share::of(1) };
         let local = LocalLimiter::new(config.local.max_identities);
@@ -106,6 +108,7 @@ impl Worker {
             max_body: config.gateway.max_body,
             preserve_host: config.gateway.preserve_host,
         })?;
+        metrics::config_applied(1, true);
         Ok(Self {
             front: Arc::new(ArcSwap::from_pointee(front)),
             upstream: Arc::new(ArcSwap::from_pointee(upstream)),
@@ -117,6 +120,7 @@ impl Worker {
                 header_read_timeout: config.gateway.header_timeout,
                 max_connections: config.gateway.max_connections,
                 drain: config.gateway.drain,
+                ..ListenSettings::default()
             },
             drain_delay: config.gateway.drain_delay,
         })
@@ -142,7 +146,8 @@ impl Worker {
         let close = CancellationToken::new();
         let mut serving = JoinSet::new();
         for (name, listener) in self.listeners {
-            let (front, settings) = (Arc::clone(&self.front), self.settings);
+            let front = Arc::clone(&self.front);
+            let settings = ListenSettings { name, ..self.settings };
             let (stop, close) = (stop.clone(), close.clone());
             match name {
                 "gateway" => {
@@ -159,6 +164,7 @@ impl Worker {
             };
         }
         let roster = tokio::spawn(stay_on_roster(self.backend.clone(), self.counted));
+        let upkeep = tokio::spawn(metrics::keep_up());
 
         stop.cancelled().await;
         let _ = tokio::time::timeout(self.drain_delay, hurry.cancelled()).await;
@@ -168,6 +174,7 @@ impl Worker {
             cut += drained.map_or(0, |drained| drained.cut);
         }
         roster.abort();
+        upkeep.abort();
         if let Some(redis) = self.backend.redis() {
             redis.leave().await;
         }
