@@ -46,9 +46,9 @@ const LOGGED_WITHIN: Duration = Duration::from_secs(20);
 const DRIFT_NS: u64 = 1_000_000_000;
 
 /// One stack at a time: they would slow each other down.
-static ALONE: Mutex<()> = Mutex::const_new(());
+pub(crate) static ALONE: Mutex<()> = Mutex::const_new(());
 
-fn config() -> String {
+pub(crate) fn config() -> String {
     KEYS.iter().fold(POLICIES.to_owned(), |mut config, (user, key)| {
         let sha256 = Digest::of(key.as_bytes());
         let _ = write!(config, "\n[[api_key]]\nsha256 = \"{sha256}\"\nuser = \"{user}\"\n");

@@ -4,4 +4,5 @@ mod clients;
 mod compose;
 mod decisions;
 mod docker;
+mod observability;
 mod stack;

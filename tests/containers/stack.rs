@@ -95,6 +95,16 @@ impl Stack {
         SocketAddr::from(([127, 0, 0, 1], self.port))
     }
 
+    /// Starts its Prometheus, and says where that answers.
+    pub(crate) fn observe(&self) -> SocketAddr {
+        self.compose(&["up", "-d", "--no-build", "--no-recreate", "--no-deps", "prometheus"]);
+        for container in self.containers(Some("prometheus")) {
+            self.well(&container);
+        }
+        let output = self.compose(&["port", "prometheus", "9090"]);
+        output.trim().parse().expect("an address")
+    }
+
     /// The URL of its Redis.
     pub(crate) fn redis_url(&self) -> String {
         let output = self.compose(&["port", "redis", "6379"]);
@@ -155,6 +165,8 @@ impl Stack {
     fn command(&self) -> Command {
         let mut command = self.compose.project(&self.name, &self.folder.path().join("over.yml"));
         command.env("TRANSOM_NET", &self.net).env("TRANSOM_PORT", self.port.to_string());
+        // Any that is free.
+        command.env("TRANSOM_PROMETHEUS_PORT", "0");
         command
     }
 }
@@ -172,7 +184,9 @@ impl Drop for Stack {
             }
         }
         // Nothing in it is worth a graceful end.
-        let down = self.command().args(["down", "-v", "--remove-orphans", "-t", "0"]).output();
+        let mut down = self.command();
+        down.args(["--profile", "observability", "down", "-v", "--remove-orphans", "-t", "0"]);
+        let down = down.output();
         if !down.is_ok_and(|output| output.status.success()) {
             eprintln!("the stack {} was not taken down", self.name);
         }

@@ -124,7 +124,7 @@ pub(crate) struct Worker {
     pub(crate) gateway: SocketAddr,
     /// Decisions.
     pub(crate) check: SocketAddr,
-    /// Health.
+    /// Health and metrics.
     pub(crate) admin: SocketAddr,
     /// What it printed at the start.
     pub(crate) banner: String,

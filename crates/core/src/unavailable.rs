@@ -43,6 +43,10 @@ pub enum Unavailable {
 }
 
 impl Unavailable {
+    /// Every [`label`](Self::label) there is.
+    pub const LABELS: [&str; 7] =
+        ["unreachable", "connection_lost", "deadline", "overloaded", "refused", "reply", "full"];
+
     /// A stable label for metrics, logs and the header `X-RateLimit-Degraded`.
     pub const fn label(&self) -> &'static str {
         match self {

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use deadpool_redis::{Connection, Pool};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -9,6 +10,7 @@ use transom_core::Unavailable;
 
 use crate::connection::{IDLE_CHECK, discard, establish, ping};
 use crate::error;
+use crate::metrics::LaneMetrics;
 use crate::reply::{self, Answer};
 use crate::script::{Item, Script};
 
@@ -91,7 +93,8 @@ impl Lanes {
             attempts: watch::Sender::new(0),
             reason: Mutex::new(BEFORE.to_owned()),
         });
-        let lane = Lane { pool: pool.clone(), script, waiting, health: Arc::clone(&health) };
+        let (pool, metrics) = (pool.clone(), LaneMetrics::new());
+        let lane = Lane { pool, script, waiting, health: Arc::clone(&health), metrics };
         for _ in 0..count.max(1) {
             tokio::spawn(lane.clone().run());
         }
@@ -114,6 +117,11 @@ impl Lanes {
         Err(Unavailable::Unreachable { reason })
     }
 
+    /// How many requests wait for a lane now.
+    pub(crate) fn waiting(&self) -> usize {
+        self.jobs.max_capacity() - self.jobs.capacity()
+    }
+
     /// Sends a request along. The answer may never come; the caller has a deadline. A caller
     /// that has gone before its request was sent is not charged.
     pub(crate) fn submit(&self, item: Item) -> Result<oneshot::Receiver<Answer>, Unavailable> {
@@ -131,14 +139,19 @@ struct Lane {
     script: Script,
     waiting: Waiting,
     health: Arc<Health>,
+    metrics: LaneMetrics,
 }
 
 impl Lane {
     async fn run(self) {
+        let mut again = false;
         while let Some(mut connection) = self.connect().await {
             self.health.found();
+            self.metrics.connected(again);
+            again = true;
             let closed = self.carry(&mut connection).await;
             self.health.lost(closed);
+            self.metrics.lost();
             discard(connection);
             if closed {
                 return;
@@ -200,11 +213,13 @@ impl Lane {
         }
         let (items, callers): (Vec<_>, Vec<_>) =
             batch.drain(..).map(|job| (job.item, job.answer)).unzip();
+        let sent = Instant::now();
         let decoded = match self.script.call(&mut **connection, &items).await {
             Ok(value) => reply::decode(&value, items.len()),
             Err(error) => Err(error::of_call(&error)),
         };
         let answers = decoded.unwrap_or_else(|reason| vec![Err(reason); items.len()]);
+        self.metrics.called(sent.elapsed(), &answers);
         let spoilt =
             answers.iter().any(|answer| answer.as_ref().is_err_and(error::spoils_connection));
         for (caller, answer) in callers.into_iter().zip(answers) {

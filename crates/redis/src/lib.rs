@@ -12,6 +12,7 @@ mod error;
 mod keyspace;
 mod lane;
 mod limiter;
+pub mod metrics;
 mod operations;
 mod reply;
 mod roster;

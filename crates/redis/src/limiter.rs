@@ -80,6 +80,11 @@ impl RedisLimiter {
         self.lanes.state()
     }
 
+    /// How many requests wait for a lane now.
+    pub fn waiting(&self) -> usize {
+        self.lanes.waiting()
+    }
+
     /// Signs this worker on, for as long as the future is polled, and keeps `share` at the number
     /// of workers that live. While Redis does not answer the last number stays.
     pub async fn join(&self, share: Share) {

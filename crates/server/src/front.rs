@@ -13,7 +13,7 @@ use transom_core::{Answer, Ask, Gate, Identity, Outcome, headers};
 use crate::backend::Backend;
 use crate::gateway::Upstream;
 use crate::identity::Identities;
-use crate::telemetry;
+use crate::telemetry::{self, metrics};
 
 /// The front of a worker under one configuration.
 #[derive(Debug)]
@@ -66,7 +66,9 @@ impl Front {
         let started = Instant::now();
         // One deadline over everything; looking a key up leaves the decision at least half of it.
         let identity = self.identities.of(peer, headers, self.deadline / 2).await;
-        let within = Some(self.deadline.saturating_sub(started.elapsed()));
+        let took = started.elapsed();
+        metrics::identified(took);
+        let within = Some(self.deadline.saturating_sub(took));
         let ask = Ask { identity: &identity, method, host, path, cost: None, peek: false, within };
         let answer = self.ask(ask).await;
         Decided { identity, answer }
@@ -74,12 +76,15 @@ impl Front {
 
     /// Decides for a caller who is known.
     pub async fn ask(&self, ask: Ask<'_>) -> Answer {
-        if self.identities.is_exempt(ask.identity) {
+        let started = Instant::now();
+        let answer = if self.identities.is_exempt(ask.identity) {
             let policy = self.gate.policies().find(ask.method, ask.host, ask.path);
-            return Answer { policy: Arc::clone(policy), outcome: Outcome::Exempt };
-        }
-        let answer = self.gate.ask(ask).await;
+            Answer { policy: Arc::clone(policy), outcome: Outcome::Exempt }
+        } else {
+            self.gate.ask(ask).await
+        };
         if !ask.peek {
+            metrics::decided(&answer, started.elapsed());
             telemetry::decision(ask.identity, ask.cost, &answer);
         }
         answer

@@ -1,4 +1,4 @@
-//! The worker: who asks, the gateway, the check listener, health.
+//! The worker: who asks, the gateway, the check listener, health, metrics.
 //!
 //! A [`worker::Worker`] is what a [`config::Config`] describes: a limiter (on Redis, or in this
 //! process), the identities it tells apart, and its listeners. Every listener reads a request,

@@ -23,6 +23,8 @@ use tokio_util::task::TaskTracker;
 
 use connection::{Builder, Connection, Place, builder};
 
+use crate::telemetry::metrics::ListenerMetrics;
+
 pub use connection::{
     HttpService, Lease, MAX_BUFFER_BYTES, MAX_H2_HEADER_BYTES, MAX_H2_STREAMS, MAX_HEADERS,
 };
@@ -35,6 +37,8 @@ const ACCEPT_PAUSE: (Duration, Duration) = (Duration::from_millis(20), Duration:
 /// How a listener treats its connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListenSettings {
+    /// What its metrics call it. Default `other`.
+    pub name: &'static str,
     /// How long the head of a request may take, from when the connection is made or the request
     /// before it has ended. So it is also how long an HTTP/1.1 connection may be idle; one of HTTP/2
     /// is only asked for signs of life. Default 10 s.
@@ -48,6 +52,7 @@ pub struct ListenSettings {
 impl Default for ListenSettings {
     fn default() -> Self {
         Self {
+            name: "other",
             header_read_timeout: Duration::from_secs(10),
             max_connections: 10_000,
             drain: Duration::from_secs(10),
@@ -73,6 +78,7 @@ pub async fn serve<S: HttpService>(
     let server = Server {
         connections: Arc::new(builder(settings.header_read_timeout)),
         settings,
+        metrics: Arc::new(ListenerMetrics::new(settings.name)),
         slots: Arc::new(Semaphore::new(settings.max_connections.clamp(1, Semaphore::MAX_PERMITS))),
         open: TaskTracker::new(),
         shutdown,
@@ -98,6 +104,7 @@ pub async fn serve<S: HttpService>(
 struct Server {
     connections: Arc<Builder>,
     settings: ListenSettings,
+    metrics: Arc<ListenerMetrics>,
     slots: Arc<Semaphore>,
     open: TaskTracker,
     shutdown: CancellationToken,
@@ -125,11 +132,17 @@ impl Server {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY was not set");
         }
-        let place = Place { _permit: permit, _open: self.open.token(), cut: self.cut.clone() };
+        let place = Place {
+            _permit: permit,
+            _open: self.open.token(),
+            _counted: self.metrics.open(),
+            cut: self.cut.clone(),
+        };
         let connection = Connection {
             builder: Arc::clone(&self.connections),
             peer,
             lease: Lease::new(place),
+            metrics: Arc::clone(&self.metrics),
             first_request_within: self.settings.header_read_timeout,
             shutdown: self.shutdown.clone(),
         };

@@ -22,6 +22,7 @@ use tokio::time::sleep;
 
 use crate::config::{Changed, Config, ConfigError, ConfigSource, FileText};
 use crate::front::{Front, SharedFront};
+use crate::telemetry::metrics;
 use crate::worker::{Lasting, StartError};
 
 pub use status::{ConfigStatus, Refusal, SharedStatus};
@@ -178,6 +179,7 @@ impl Reloader {
         } else {
             "a new configuration is in force"
         };
+        metrics::config_applied(status.version, true);
         tracing::info!(version = status.version, digest = status.digest, "{said}");
         let known = self.config.warnings();
         for warning in config.warnings().iter().filter(|warning| !known.contains(warning)) {
@@ -199,6 +201,7 @@ impl Reloader {
         };
         let status = self.status.load().refused(&reason);
         let version = status.version;
+        metrics::config_applied(version, false);
         tracing::error!(version, "the configuration is refused, the old one stays: {reason}");
         self.publish(status);
     }

@@ -1,4 +1,7 @@
-//! The log: text or JSON on standard error, and one line for each decision where asked for.
+//! The log: text or JSON on standard error, and one line for each decision where asked for. What
+//! is counted is in [`metrics`].
+
+pub mod metrics;
 
 use std::io::{IsTerminal as _, stderr};
 

@@ -22,6 +22,7 @@ use crate::front::SharedFront;
 use crate::gateway::Gateway;
 use crate::listen::{self, Drained, ListenSettings};
 use crate::reload::{Reloader, SharedStatus};
+use crate::telemetry::metrics;
 use crate::{admin, check};
 
 pub use error::StartError;
@@ -52,12 +53,14 @@ impl Worker {
     ///
     /// What cannot be right later either: an address that is taken, a file that is missing.
     pub async fn start(config: &Config, source: ConfigSource) -> Result<Self, StartError> {
+        metrics::start(&config.policies);
         let lasting = Lasting::open(config)?;
         let redis_said = match lasting.backend.redis() {
             Some(redis) => first_attempt(redis).await,
             None => None,
         };
         let front: SharedFront = Arc::new(ArcSwap::from_pointee(lasting.front(config)?));
+        metrics::config_applied(1, true);
         Ok(Self {
             reloader: Reloader::new(source, config.clone(), lasting.clone(), Arc::clone(&front)),
             front,
@@ -68,6 +71,7 @@ impl Worker {
                 header_read_timeout: config.gateway.header_timeout,
                 max_connections: config.gateway.max_connections,
                 drain: config.gateway.drain,
+                ..ListenSettings::default()
             },
             drain_delay: config.gateway.drain_delay,
         })
@@ -103,7 +107,8 @@ impl Worker {
         let close = CancellationToken::new();
         let mut serving = JoinSet::new();
         for (name, listener) in self.listeners {
-            let (front, settings) = (Arc::clone(&self.front), self.settings);
+            let front = Arc::clone(&self.front);
+            let settings = ListenSettings { name, ..self.settings };
             let (stop, close) = (stop.clone(), close.clone());
             match name {
                 "gateway" => {
@@ -122,6 +127,7 @@ impl Worker {
         let mut upkeep = JoinSet::new();
         upkeep.spawn(stay_on_roster(backend.clone(), counted));
         upkeep.spawn(self.reloader.run());
+        upkeep.spawn(metrics::keep_up());
 
         stop.cancelled().await;
         let _ = tokio::time::timeout(self.drain_delay, hurry.cancelled()).await;

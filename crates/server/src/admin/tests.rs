@@ -45,3 +45,15 @@ async fn other_paths_and_methods_are_refused_in_json() {
     let got = send(&admin, "POST", "/readyz", &[], "").await;
     assert_eq!((got.status.as_u16(), got.header("allow")), (405, Some("GET,HEAD")));
 }
+
+#[tokio::test]
+async fn metrics_are_served_as_prometheus_reads_them() {
+    let front = front(Vec::new(), lost_redis());
+    telemetry::metrics::start(front.load().gate.policies());
+    let got = send(&router(front, CancellationToken::new()), "GET", "/metrics", &[], "").await;
+    let content_type = Some("text/plain; version=0.0.4; charset=utf-8");
+    assert_eq!((got.status.as_u16(), got.header("content-type")), (200, content_type));
+    for line in ["transom_redis_waiting 0", "# TYPE transom_decision_duration_seconds histogram"] {
+        assert!(got.body.lines().any(|served| served == line), "{line}: {}", got.body);
+    }
+}

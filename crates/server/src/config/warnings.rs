@@ -46,8 +46,8 @@ impl Config {
         }
         if let (Some(address), None) = (open(self.listen.admin), &self.admin.token) {
             found.push(format!(
-                "listen.admin is {address} without admin.token: health is open to \
-                 whoever reaches it"
+                "listen.admin is {address} without admin.token: health and metrics are open \
+                 to whoever reaches it"
             ));
         }
     }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::extract::ConnectInfo;
 use http::{Request, Response};
@@ -21,6 +21,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use tower::ServiceExt;
 use tower_service::Service;
+
+use crate::telemetry::metrics::{ListenerMetrics, Open};
 
 /// The most header fields of a request; with more it is answered 431.
 pub const MAX_HEADERS: usize = 100;
@@ -76,6 +78,7 @@ pub struct Lease(Arc<Place>);
 pub(super) struct Place {
     pub(super) _permit: OwnedSemaphorePermit,
     pub(super) _open: TaskTrackerToken,
+    pub(super) _counted: Open,
     pub(super) cut: CancellationToken,
 }
 
@@ -115,6 +118,7 @@ pub(super) struct Connection {
     pub(super) builder: Arc<Builder>,
     pub(super) peer: SocketAddr,
     pub(super) lease: Lease,
+    pub(super) metrics: Arc<ListenerMetrics>,
     pub(super) first_request_within: Duration,
     pub(super) shutdown: CancellationToken,
 }
@@ -122,12 +126,18 @@ pub(super) struct Connection {
 impl Connection {
     pub(super) async fn serve<S: HttpService>(self, stream: TcpStream, service: S) {
         let heard = &AtomicBool::new(false);
-        let (peer, lease) = (self.peer, &self.lease);
+        let (peer, lease, metrics) = (self.peer, &self.lease, &self.metrics);
         let service = service_fn(move |mut request: Request<Incoming>| {
             heard.store(true, Ordering::Relaxed);
             request.extensions_mut().insert(ConnectInfo(peer));
             request.extensions_mut().insert(lease.clone());
-            service.clone().oneshot(request)
+            let (answer, metrics) = (service.clone().oneshot(request), Arc::clone(metrics));
+            async move {
+                let received = Instant::now();
+                let response = answer.await?;
+                metrics.answered(response.status(), received.elapsed());
+                Ok::<_, Infallible>(response)
+            }
         });
         let stream = TokioIo::new(stream);
         let mut http = pin!(self.builder.serve_connection_with_upgrades(stream, service));

@@ -134,8 +134,8 @@ fn a_worker_that_is_open_to_others_and_alone_is_warned_of() {
         warnings,
         [
             "listen.gateway is 0.0.0.0:8080 without redis.url: each worker counts alone",
-            "listen.admin is 0.0.0.0:8083 without admin.token: health is open to \
-             whoever reaches it",
+            "listen.admin is 0.0.0.0:8083 without admin.token: health and metrics are open \
+             to whoever reaches it",
         ]
     );
     let warnings = load("[listen]\ngateway = '[::ffff:127.0.0.1]:8080'").unwrap().warnings();

@@ -1,0 +1,79 @@
+//! What the lanes measure. They record through the facade `metrics`: in a process that has
+//! installed no recorder it goes nowhere. Names and labels are fixed here; what they mean for an
+//! operator, and the buckets, are the business of the process that serves them.
+
+use std::fmt;
+use std::time::Duration;
+
+use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
+
+use crate::reply::Answer;
+
+/// Histogram: seconds that a call of the script took, its way there and back included.
+pub const CALL_DURATION: &str = "transom_redis_call_duration_seconds";
+/// Histogram: requests in a call of the script.
+pub const BATCH_SIZE: &str = "transom_redis_batch_size";
+/// Counter: requests that were sent and got no decision back, by `reason`.
+pub const ERRORS: &str = "transom_redis_errors_total";
+/// Gauge: lanes that are connected.
+pub const CONNECTED_LANES: &str = "transom_redis_connected_lanes";
+/// Counter: connections of lanes that were made in place of one that was lost.
+pub const RECONNECTS: &str = "transom_redis_reconnects_total";
+
+/// Why a request that was sent may get no decision back.
+const REASONS: [&str; 4] = ["connection_lost", "deadline", "refused", "reply"];
+
+/// The handles of all lanes of a limiter.
+#[derive(Clone)]
+pub(crate) struct LaneMetrics {
+    call_duration: Histogram,
+    batch_size: Histogram,
+    errors: [Counter; REASONS.len()],
+    connected: Gauge,
+    reconnects: Counter,
+}
+
+impl LaneMetrics {
+    /// Takes the handles; from here on each metric is there, at zero.
+    pub(crate) fn new() -> Self {
+        Self {
+            call_duration: histogram!(CALL_DURATION),
+            batch_size: histogram!(BATCH_SIZE),
+            errors: REASONS.map(|reason| counter!(ERRORS, "reason" => reason)),
+            connected: gauge!(CONNECTED_LANES),
+            reconnects: counter!(RECONNECTS),
+        }
+    }
+
+    /// A lane is connected, not for the first time or for the first.
+    pub(crate) fn connected(&self, again: bool) {
+        self.connected.increment(1);
+        if again {
+            self.reconnects.increment(1);
+        }
+    }
+
+    /// A lane is connected no more.
+    pub(crate) fn lost(&self) {
+        self.connected.decrement(1);
+    }
+
+    /// A call has ended.
+    pub(crate) fn called(&self, took: Duration, answers: &[Answer]) {
+        self.call_duration.record(took);
+        self.batch_size.record(u32::try_from(answers.len()).unwrap_or(u32::MAX));
+        for reason in answers.iter().filter_map(|answer| answer.as_ref().err()) {
+            let label = reason.label();
+            match REASONS.iter().position(|known| *known == label) {
+                Some(place) => self.errors[place].increment(1),
+                None => counter!(ERRORS, "reason" => label).increment(1),
+            }
+        }
+    }
+}
+
+impl fmt::Debug for LaneMetrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LaneMetrics").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,179 @@
+//! What is counted of decisions, through handles that are looked up once for each policy: naming a
+//! metric and its labels anew costs more than the rest of it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use metrics::{Counter, Histogram, counter, histogram};
+use transom_core::{
+    Answer, Decision, LimitedBy, Outcome, Policy, PolicyName, Source, Unavailable, WindowState,
+};
+
+use super::list::{DECISION_DURATION, DECISIONS, DEGRADED, EXEMPT, IDENTITY_DURATION, NEAR_LIMIT};
+use crate::telemetry::NO_SOURCE;
+
+/// What may become of a request that is decided.
+const OUTCOMES: [&str; 3] = ["admitted", "denied", "shadow_denied"];
+/// What a decision may say that limits; another is counted by its name all the same.
+const WINDOWS: [LimitedBy; 2] = [LimitedBy::Minute, LimitedBy::Second];
+const SOURCES: [Source; 2] = [Source::Redis, Source::Local];
+/// What may be done with a request that the configured store did not decide.
+const HANDLINGS: [&str; 3] = ["local", "allow", "deny"];
+
+/// Handles of everything that is counted of decisions.
+pub(super) struct Decisions {
+    policies: ArcSwap<HashMap<PolicyName, Arc<OfPolicy>>>,
+    degraded: Vec<(&'static str, [Counter; HANDLINGS.len()])>,
+    by_redis: Histogram,
+    by_local: Histogram,
+    by_nobody: Histogram,
+    identity: Histogram,
+}
+
+/// Handles of one policy.
+struct OfPolicy {
+    decisions: [[[Counter; SOURCES.len()]; WINDOWS.len()]; OUTCOMES.len()],
+    near_limit: [Counter; WINDOWS.len()],
+    exempt: Counter,
+}
+
+impl Decisions {
+    pub(super) fn new() -> Self {
+        let duration = |source| histogram!(DECISION_DURATION, "source" => source);
+        let handlings = |reason| HANDLINGS.map(|handling| degraded(reason, handling));
+        Self {
+            policies: ArcSwap::default(),
+            degraded: Unavailable::LABELS.map(|reason| (reason, handlings(reason))).into(),
+            by_redis: duration(Source::Redis.as_str()),
+            by_local: duration(Source::Local.as_str()),
+            by_nobody: duration(NO_SOURCE),
+            identity: histogram!(IDENTITY_DURATION),
+        }
+    }
+
+    /// Counts the answer to a request, and how long it took.
+    pub(super) fn decided(&self, answer: &Answer, took: Duration) {
+        match &answer.outcome {
+            Outcome::Exempt => self.of(&answer.policy).exempt.increment(1),
+            Outcome::Decided { decision, pass } => {
+                match decision.source {
+                    Source::Redis => self.by_redis.record(took),
+                    Source::Local => self.by_local.record(took),
+                }
+                self.of(&answer.policy).decided(&answer.policy, decision, *pass);
+                if let Some(reason) = decision.degraded {
+                    self.degraded(reason, 0);
+                }
+            }
+            Outcome::Unknown { reason, pass } => {
+                self.by_nobody.record(took);
+                self.degraded(reason.label(), if *pass { 1 } else { 2 });
+            }
+        }
+    }
+
+    /// Notes how long it took to find out who asks.
+    pub(super) fn identified(&self, took: Duration) {
+        self.identity.record(took);
+    }
+
+    fn degraded(&self, label: &'static str, handling: usize) {
+        match self.degraded.iter().find(|(reason, _)| *reason == label) {
+            Some((_, handlings)) => handlings[handling].increment(1),
+            None => degraded(label, HANDLINGS[handling]).increment(1),
+        }
+    }
+
+    /// Makes the handles of a policy, so that its series are there, at zero.
+    pub(super) fn know(&self, policy: &Policy) {
+        self.of(policy);
+    }
+
+    /// The handles of a policy, made at its first use.
+    fn of(&self, policy: &Policy) -> Arc<OfPolicy> {
+        if let Some(known) = self.policies.load().get(&policy.name) {
+            return Arc::clone(known);
+        }
+        let new = Arc::new(OfPolicy::new(policy.name.as_str()));
+        self.policies.rcu(|policies| {
+            let mut policies = HashMap::clone(policies);
+            policies.insert(policy.name.clone(), Arc::clone(&new));
+            policies
+        });
+        new
+    }
+}
+
+impl OfPolicy {
+    fn new(policy: &str) -> Self {
+        let near_limit = |window: LimitedBy| counter!(NEAR_LIMIT, "policy" => policy.to_owned(), "window" => window.as_str());
+        Self {
+            decisions: OUTCOMES.map(|outcome| {
+                WINDOWS
+                    .map(|window| SOURCES.map(|source| decision(policy, outcome, window, source)))
+            }),
+            near_limit: WINDOWS.map(near_limit),
+            exempt: counter!(EXEMPT, "policy" => policy.to_owned()),
+        }
+    }
+
+    fn decided(&self, policy: &Policy, decided: &Decision, pass: bool) {
+        let outcome = match (decided.allowed, pass) {
+            (true, _) => 0,
+            (false, false) => 1,
+            (false, true) => 2,
+        };
+        let source = match decided.source {
+            Source::Redis => 0,
+            Source::Local => 1,
+        };
+        match WINDOWS.iter().position(|window| *window == decided.limited_by) {
+            Some(window) => self.decisions[outcome][window][source].increment(1),
+            None => {
+                let (outcome, window) = (OUTCOMES[outcome], decided.limited_by);
+                decision(policy.name.as_str(), outcome, window, decided.source).increment(1);
+            }
+        }
+        if decided.allowed {
+            for (window, near) in [decided.minute, decided.second].iter().zip(&self.near_limit) {
+                if is_near(*window) {
+                    near.increment(1);
+                }
+            }
+        }
+    }
+}
+
+/// Whether 20 % or less of a window's limit is left.
+const fn is_near(window: WindowState) -> bool {
+    window.remaining as u64 * 5 <= window.limit as u64
+}
+
+fn decision(policy: &str, outcome: &'static str, window: LimitedBy, source: Source) -> Counter {
+    counter!(
+        DECISIONS,
+        "policy" => policy.to_owned(),
+        "outcome" => outcome,
+        "window" => window.as_str(),
+        "source" => source.as_str(),
+    )
+}
+
+fn degraded(reason: &'static str, handling: &'static str) -> Counter {
+    counter!(DEGRADED, "reason" => reason, "policy_outcome" => handling)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fifth_of_a_limit_is_near_it() {
+        let is_near = |remaining, limit| is_near(WindowState { limit, remaining, reset_us: 0 });
+        assert!(is_near(12, 60) && is_near(0, 60) && is_near(0, 2) && is_near(0, 0));
+        assert!(!is_near(13, 60) && !is_near(1, 2) && !is_near(60, 60));
+        assert!(is_near(200_000, 1_000_000) && !is_near(u32::MAX, u32::MAX));
+    }
+}
