@@ -34,11 +34,8 @@ impl Reading {
     }
 
     fn state(&self) -> WindowState {
-        WindowState {
-            limit: self.limit,
-            remaining: self.limit.saturating_sub(self.used),
-            reset_us: self.reset_us,
-        }
+        let Self { limit, used, reset_us, wait_us } = *self;
+        WindowState { limit, used, remaining: limit.saturating_sub(used), reset_us, wait_us }
     }
 }
 
@@ -161,10 +158,14 @@ impl Source {
 pub struct WindowState {
     /// The limit in force.
     pub limit: u32,
+    /// Units that count now; above the limit where that was lowered.
+    pub used: u32,
     /// Units left after this request; never negative.
     pub remaining: u32,
     /// Microseconds until the oldest unit leaves; 0 if there is none.
     pub reset_us: u64,
+    /// Microseconds until this request fits the window; 0 if it does.
+    pub wait_us: u64,
 }
 
 /// A decision: what every face of Transom renders.

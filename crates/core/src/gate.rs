@@ -85,6 +85,16 @@ impl<L: Limiter> Gate<L> {
         milder(self.mode(), policy.mode)
     }
 
+    /// The mode of the fleet, to read or to set.
+    pub const fn fleet_mode(&self) -> &FleetMode {
+        &self.fleet_mode
+    }
+
+    /// The mode that holds while the fleet has none.
+    pub const fn own_mode(&self) -> Mode {
+        self.mode
+    }
+
     /// When denials turn into a block.
     pub const fn penalty(&self) -> Option<PenaltyRules> {
         self.penalty

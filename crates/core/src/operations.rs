@@ -214,6 +214,13 @@ pub trait Operations: Send + Sync {
         max: usize,
     ) -> impl Future<Output = Result<Marks, Unavailable>> + Send;
 
+    /// Under which of these policies an identity has anything in a window.
+    fn in_use(
+        &self,
+        identity: &Identity,
+        policies: &[PolicyName],
+    ) -> impl Future<Output = Result<Vec<PolicyName>, Unavailable>> + Send;
+
     /// Adds what this worker has decided, and how often it denied whom.
     fn report(
         &self,

@@ -154,6 +154,19 @@ impl<C: Clock> Operations for LocalLimiter<C> {
         Ok(Marks { now_us, minute, second })
     }
 
+    async fn in_use(
+        &self,
+        identity: &Identity,
+        policies: &[PolicyName],
+    ) -> Result<Vec<PolicyName>, Unavailable> {
+        let now_us = self.clock.now_us();
+        let used = |policy: &&PolicyName| {
+            let key = Key::new(identity, policy);
+            self.shard(&key).get(&key).is_some_and(|logs| !logs.is_idle(now_us))
+        };
+        Ok(policies.iter().filter(used).cloned().collect())
+    }
+
     async fn report(&self, counts: &Counts, denied: &[Denied]) -> Result<(), Unavailable> {
         let now_s = self.clock.now_us() / 1_000_000;
         let mut state = self.desk.lock();

@@ -118,6 +118,22 @@ impl Operations for RedisLimiter {
         Ok(Marks { now_us, minute, second })
     }
 
+    async fn in_use(
+        &self,
+        identity: &Identity,
+        policies: &[PolicyName],
+    ) -> Result<Vec<PolicyName>, Unavailable> {
+        let mut all = redis::pipe();
+        for policy in policies {
+            let key = self.control.keyspace.window(identity, policy, Window::Minute);
+            all.cmd("EXISTS").arg(key);
+        }
+        let call = async |connection: &mut MultiplexedConnection| all.query_async(connection).await;
+        let there: Vec<bool> = self.control.run(STUCK_AFTER, call).await?;
+        let used = policies.iter().zip(there).filter(|(_, there)| *there);
+        Ok(used.map(|(policy, _)| policy.clone()).collect())
+    }
+
     async fn report(&self, counts: &Counts, denied: &[Denied]) -> Result<(), Unavailable> {
         let keyspace = &self.control.keyspace;
         let [even, odd] = keyspace.denied();

@@ -13,6 +13,7 @@ use transom_core::{Answer, Ask, Gate, Identity, Outcome, headers};
 use crate::backend::Backend;
 use crate::gateway::Upstream;
 use crate::identity::Identities;
+use crate::reporter::Reporter;
 use crate::telemetry::{self, metrics};
 
 /// The front of a worker under one configuration.
@@ -28,6 +29,8 @@ pub struct Front {
     pub messages: Messages,
     /// The longest that finding out who asks and deciding may take together.
     pub deadline: Duration,
+    /// What was decided and not reported yet.
+    pub reporter: Arc<Reporter>,
     /// Where the gateway sends what passes.
     pub upstream: Arc<Upstream>,
 }
@@ -85,6 +88,7 @@ impl Front {
         };
         if !ask.peek {
             metrics::decided(&answer, started.elapsed());
+            self.reporter.count(ask.identity, &answer);
             telemetry::decision(ask.identity, ask.cost, &answer);
         }
         answer

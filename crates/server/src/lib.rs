@@ -14,5 +14,6 @@ pub mod gateway;
 pub mod identity;
 pub mod listen;
 pub mod reload;
+pub mod reporter;
 pub mod telemetry;
 pub mod worker;

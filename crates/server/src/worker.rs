@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use transom_core::{Share, Unavailable};
+use transom_core::{FleetMode, Share, Unavailable};
 use transom_redis::RedisLimiter;
 
 use crate::backend::Backend;
@@ -123,8 +123,12 @@ impl Worker {
                 }
             };
         }
-        let Lasting { backend, counted, .. } = self.lasting;
+        let Lasting { backend, counted, fleet_mode, reporter, .. } = self.lasting;
         let mut upkeep = JoinSet::new();
+        upkeep.spawn(follow_mode(backend.clone(), fleet_mode));
+        let reported_to = backend.clone();
+        let reporting = Arc::clone(&reporter);
+        upkeep.spawn(async move { reporting.run(reported_to).await });
         upkeep.spawn(stay_on_roster(backend.clone(), counted));
         upkeep.spawn(self.reloader.run());
         upkeep.spawn(metrics::keep_up());
@@ -137,6 +141,7 @@ impl Worker {
             cut += drained.map_or(0, |drained| drained.cut);
         }
         upkeep.shutdown().await;
+        reporter.report(&backend).await;
         if let Some(redis) = backend.redis() {
             redis.leave().await;
         }
@@ -158,6 +163,13 @@ async fn first_attempt(redis: &RedisLimiter) -> Option<String> {
 async fn stay_on_roster(backend: Backend, share: Share) {
     if let Some(redis) = backend.redis() {
         redis.join(share).await;
+    }
+}
+
+/// Keeps to the mode that is set for the fleet. In process there is nobody else to set it.
+async fn follow_mode(backend: Backend, mode: FleetMode) {
+    if let Some(redis) = backend.redis() {
+        redis.follow_mode(mode).await;
     }
 }
 

@@ -71,7 +71,7 @@ pub struct Config {
     /// What refused clients are told: `messages.user`, `messages.ip`, `messages.unavailable`. Or
     /// `TRANSOM__MESSAGES__USER` and so on.
     pub messages: Messages,
-    /// Penalties, `[penalty]`, without effect in this build.
+    /// Penalties, `[penalty]`.
     pub penalty: PenaltyConfig,
     /// The log, `[log]`.
     pub log: LogConfig,

@@ -1,21 +1,19 @@
-//! Penalties, which this build does not do yet.
+//! When denials turn into a block.
 
 use std::time::Duration;
 
-use serde::de::Error;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
+use transom_core::PenaltyRules;
 
 use super::error::Fault;
 use super::value::{duration, whole};
 
-/// Penalties for those who are denied too often, `[penalty]`. They are not in this build: the
-/// section is read and checked, and has no effect.
+/// Penalties for those who are denied too often, `[penalty]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PenaltyConfig {
-    /// Default false, and nothing else in this build; `penalty.enabled` or
-    /// `TRANSOM__PENALTY__ENABLED`.
-    #[serde(deserialize_with = "not_in_this_build")]
+    /// Default false: denials are no strikes. Blocks by hand hold all the same.
+    /// `penalty.enabled` or `TRANSOM__PENALTY__ENABLED`.
     pub enabled: bool,
     /// How many denials are borne. Default 100, 1 to 1,000,000; `penalty.strikes` or
     /// `TRANSOM__PENALTY__STRIKES`.
@@ -54,18 +52,27 @@ impl Default for PenaltyConfig {
 }
 
 impl PenaltyConfig {
+    /// The rules, where penalties are enabled.
+    pub fn rules(&self) -> Option<PenaltyRules> {
+        let us = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        self.enabled.then(|| PenaltyRules {
+            strikes: self.strikes,
+            within_us: us(self.within),
+            block_us: us(self.block),
+            max_us: us(self.max),
+            forget_us: us(self.forget),
+        })
+    }
+
     pub(super) fn check(&self) -> Result<(), Fault> {
         if self.block > self.max {
             let reason = "the first block is longer than the longest";
             return Err(Fault::pair("penalty.block", "penalty.max", reason));
         }
+        if self.within > self.forget {
+            let reason = "strikes would be forgotten before their span ends";
+            return Err(Fault::pair("penalty.within", "penalty.forget", reason));
+        }
         Ok(())
-    }
-}
-
-fn not_in_this_build<'de, D: Deserializer<'de>>(source: D) -> Result<bool, D::Error> {
-    match bool::deserialize(source)? {
-        false => Ok(false),
-        true => Err(D::Error::custom("penalties are not in this build")),
     }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use transom_core::{Fallback, Gate, Share};
+use transom_core::{Fallback, FleetMode, Gate, Share};
 use transom_local::LocalLimiter;
 use transom_redis::{KeyDirectory, RedisLimiter, Settings, Tls};
 
@@ -13,6 +13,7 @@ use crate::config::{Config, GatewayConfig, RedisConfig};
 use crate::front::Front;
 use crate::gateway::{Upstream, UpstreamSettings};
 use crate::identity::Identities;
+use crate::reporter::Reporter;
 
 /// What outlives a configuration: who decides, with the windows held in process, and the API keys
 /// that were looked up.
@@ -22,6 +23,10 @@ pub(crate) struct Lasting {
     directory: Option<KeyDirectory>,
     /// Follows the roster, unless the configuration says how many workers there are.
     pub(super) counted: Share,
+    /// The mode that was set for the fleet.
+    pub(super) fleet_mode: FleetMode,
+    /// What was decided and not reported yet.
+    pub(super) reporter: Arc<Reporter>,
 }
 
 impl Lasting {
@@ -38,7 +43,8 @@ impl Lasting {
             None => Backend::Local(Arc::new(local)),
         };
         let directory = backend.redis().map(RedisLimiter::api_keys);
-        Ok(Self { backend, directory, counted })
+        let (fleet_mode, reporter) = (FleetMode::default(), Arc::default());
+        Ok(Self { backend, directory, counted, fleet_mode, reporter })
     }
 
     /// The front under a configuration.
@@ -62,8 +68,12 @@ impl Lasting {
     }
 
     fn front_with(&self, config: &Config, upstream: Arc<Upstream>) -> Front {
+        let gate = Gate::new(config.policies.clone(), config.limiter.mode, self.backend.clone())
+            .with_fleet_mode(self.fleet_mode.clone())
+            .with_penalty(config.penalty.rules());
         Front {
-            gate: Gate::new(config.policies.clone(), config.limiter.mode, self.backend.clone()),
+            gate,
+            reporter: Arc::clone(&self.reporter),
             identities: self.identities(config),
             style: config.headers,
             messages: config.messages.clone(),

@@ -186,7 +186,10 @@ fn what_redis_cannot_be_is_refused() {
 
 #[test]
 fn what_later_versions_bring_is_refused_by_name() {
-    check(&[("[penalty]\nenabled = true", "penalty.enabled: penalties are not in this build")]);
+    check(&[(
+        "[penalty]\nwithin = '2h'\nforget = '1h'",
+        "penalty.within and penalty.forget: strikes would be forgotten before their span ends",
+    )]);
 }
 
 #[test]

@@ -78,6 +78,7 @@ fn front(limits: Limits, trusted: Vec<IpNet>, upstream: Upstream) -> Front {
     let backend = Backend::Local(Arc::new(LocalLimiter::default()));
     let header = HeaderName::from_static("x-forwarded-for");
     Front {
+        reporter: std::sync::Arc::default(),
         gate: Gate::new(policies, Mode::Enforce, backend),
         identities: Identities::new(trusted, header, 64, Exempt::default()),
         style: Style::default(),

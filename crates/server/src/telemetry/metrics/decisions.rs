@@ -171,7 +171,10 @@ mod tests {
 
     #[test]
     fn a_fifth_of_a_limit_is_near_it() {
-        let is_near = |remaining, limit| is_near(WindowState { limit, remaining, reset_us: 0 });
+        let is_near = |remaining, limit| {
+            let used = limit - remaining;
+            super::is_near(WindowState { limit, used, remaining, reset_us: 0, wait_us: 0 })
+        };
         assert!(is_near(12, 60) && is_near(0, 60) && is_near(0, 2) && is_near(0, 0));
         assert!(!is_near(13, 60) && !is_near(1, 2) && !is_near(60, 60));
         assert!(is_near(200_000, 1_000_000) && !is_near(u32::MAX, u32::MAX));

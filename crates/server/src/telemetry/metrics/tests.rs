@@ -29,6 +29,10 @@ fn value(series: &str) -> Option<u64> {
     Some(written(series)?.parse().unwrap())
 }
 
+fn window(limit: u32, remaining: u32) -> WindowState {
+    WindowState { limit, used: limit - remaining, remaining, reset_us: 1, wait_us: 0 }
+}
+
 fn decision(allowed: bool, limited_by: LimitedBy, remaining: [u32; 2]) -> Decision {
     let [minute, second] = remaining;
     Decision {
@@ -36,8 +40,8 @@ fn decision(allowed: bool, limited_by: LimitedBy, remaining: [u32; 2]) -> Decisi
         allowed,
         limited_by,
         retry_after_us: (!allowed).then_some(1),
-        minute: WindowState { limit: 60, remaining: minute, reset_us: 1 },
-        second: WindowState { limit: 2, remaining: second, reset_us: 1 },
+        minute: window(60, minute),
+        second: window(2, second),
         at_us: 1,
         source: Source::Redis,
         degraded: None,
