@@ -11,6 +11,7 @@ mod forged;
 mod outage;
 mod paths;
 mod process;
+mod reload;
 mod secrets;
 mod upstream;
 mod without_redis;
