@@ -18,6 +18,9 @@ pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// The last line of a banner begins with this.
 const LAST_WORDS: &str = "\n  curl -i ";
 
+/// The file of a worker.
+pub(crate) const CONFIG_FILE: &str = "transom.toml";
+
 /// Listeners on any free ports; the banner names them.
 pub(crate) const FREE_PORTS: [(&str, &str); 3] = [
     ("TRANSOM__LISTEN__GATEWAY", "127.0.0.1:0"),
@@ -130,6 +133,8 @@ pub(crate) struct Worker {
     pub(crate) banner: String,
     /// The process.
     pub(crate) process: Process,
+    /// Where its file is, if it has one of its own. It reads that file for as long as it runs.
+    pub(crate) folder: Option<TempDir>,
 }
 
 impl Worker {
@@ -151,9 +156,20 @@ impl Worker {
         variables: &[(&str, &str)],
     ) -> Self {
         let folder = tempfile::tempdir().expect("a folder for a configuration");
-        let path = write(&folder, "transom.toml", config);
-        let variables = [&[("TRANSOM_CONFIG", text(&path))], variables].concat();
-        // The file is not read again, so that it may go.
+        let path = write(&folder, CONFIG_FILE, config);
+        let mut worker = Self::with_file(arguments, &path, variables).await;
+        worker.folder = Some(folder);
+        worker
+    }
+
+    /// Starts a worker with these arguments, a file that stands somewhere and these variables, and
+    /// waits until it serves.
+    pub(crate) async fn with_file(
+        arguments: &[&str],
+        path: &Path,
+        variables: &[(&str, &str)],
+    ) -> Self {
+        let variables = [&[("TRANSOM_CONFIG", text(path))], variables].concat();
         Self::serving(arguments, &variables).await
     }
 
@@ -177,7 +193,23 @@ impl Worker {
         };
         let [gateway, check, admin] =
             ["gateway", "check", "admin"].map(|listener| address(&banner, listener));
-        Self { gateway, check, admin, banner, process }
+        Self { gateway, check, admin, banner, process, folder: None }
+    }
+
+    /// Puts another file in the place of the one that it was started with, as a whole.
+    pub(crate) fn configure(&self, config: &str) {
+        let folder = self.folder.as_ref().expect("a worker with a file of its own");
+        let next = write(folder, "next.toml", config);
+        std::fs::rename(next, folder.path().join(CONFIG_FILE)).expect("a file in the same folder");
+    }
+
+    /// Waits until the log has this line or part of a line, so many times.
+    pub(crate) async fn says(&self, part: &str, times: usize) {
+        let asked = Instant::now();
+        while self.process.all_said().matches(part).count() < times {
+            assert!(asked.elapsed() < PATIENCE, "{part:?} is not said {times} times");
+            sleep(LOOK_AGAIN).await;
+        }
     }
 }
 

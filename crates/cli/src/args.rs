@@ -14,7 +14,7 @@ use clap::{Parser, Subcommand};
 #[derive(Debug, Parser)]
 #[command(name = "transom", version, max_term_width = 100)]
 pub(crate) struct Args {
-    /// The configuration, TOML or YAML
+    /// The configuration, TOML or YAML; a worker takes up its changes
     #[arg(long, global = true, env = "TRANSOM_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 

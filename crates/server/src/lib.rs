@@ -13,6 +13,7 @@ pub mod front;
 pub mod gateway;
 pub mod identity;
 pub mod listen;
+pub mod operator;
 pub mod reload;
 pub mod reporter;
 pub mod telemetry;

@@ -1,9 +1,10 @@
 //! The settings of a worker: defaults, then one file, then the environment.
 //!
-//! [`Config::load`] reads and checks everything once; what comes out is parsed, and the rest of
-//! the worker only takes it. A mistake is refused in one line that names where it stands, the key,
-//! and the reason ([`ConfigError`]). What can be, but is likely not meant, is a warning
-//! ([`Config::warnings`]). `config/transom.toml` holds every setting with its default.
+//! [`Config::load`] reads and checks everything; what comes out is parsed, and the rest of the
+//! worker only takes it. A [`ConfigSource`] can be loaded again when its file has changed. A
+//! mistake is refused in one line that names where it stands, the key, and the reason
+//! ([`ConfigError`]). What can be, but is likely not meant, is a warning ([`Config::warnings`]).
+//! `config/transom.toml` holds every setting with its default.
 //!
 //! Durations and sizes carry their unit in the value. No secret is shown by `Debug`, by
 //! [`Config::describe`] or in an error.

@@ -97,7 +97,7 @@ fn every_setting_is_either_taken_up_or_kept() {
     for (section, keys) in sections() {
         for key in keys {
             let key = format!("{section}.{key}");
-            let lists = [&KEPT[..], &TAKEN_UP_KEYS, &REFUSED];
+            let lists = [KEPT, &TAKEN_UP_KEYS, &REFUSED];
             let listed = lists.iter().filter(|list| list.contains(&key.as_str())).count();
             let places = listed + usize::from(TAKEN_UP.contains(&section));
             assert_eq!(places, 1, "{key}: does a running worker take it up, or keep what it had?");
