@@ -71,6 +71,16 @@ impl Keyspace {
         }
     }
 
+    /// A pattern for every key under the prefix.
+    pub(crate) fn every_key(&self) -> String {
+        format!("{}:*", glob_literal(&self.prefix))
+    }
+
+    /// What follows the prefix and its colon in a key.
+    pub(crate) fn rest_of<'a>(&self, key: &'a str) -> Option<&'a str> {
+        key.strip_prefix(&*self.prefix)?.strip_prefix(':')
+    }
+
     /// The mode that an operator has set for the fleet: a string.
     pub fn mode(&self) -> String {
         format!("{}:mode", self.prefix)

@@ -9,6 +9,7 @@
 mod api_keys;
 mod connection;
 mod error;
+mod examine;
 mod keyspace;
 mod lane;
 mod limiter;
@@ -22,6 +23,7 @@ mod strikes;
 
 pub use api_keys::{Digest, KeyDirectory, KeyRecord};
 pub use error::OpenError;
+pub use examine::{Examined, Severity};
 pub use keyspace::Keyspace;
 pub use limiter::RedisLimiter;
 pub use reply::{Answer, decode};

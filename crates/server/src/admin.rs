@@ -1,15 +1,22 @@
-//! The admin listener: whether the process lives, whether it should get traffic, and what it has
-//! counted.
+//! The admin listener: whether the process lives, whether it should get traffic, what it has
+//! counted, and the API for operators.
 //!
 //! `/healthz` is 200 as long as the process answers. `/readyz` is 200 while the worker decides as
 //! its policies say, and 503 once it drains. A Redis that is gone is no reason to send the traffic
 //! elsewhere: every worker has lost it, and each policy says what to do then. It is named in the
 //! body as `degraded`.
 
-use axum::Router;
-use axum::extract::State;
+mod api;
+mod auth;
+mod status;
+
+use std::future::ready;
+use std::sync::Arc;
+
+use axum::extract::{DefaultBodyLimit, State};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Json, response::IntoResponse, response::Response};
+use axum::{Json, Router, middleware};
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use serde::Serialize;
@@ -18,26 +25,55 @@ use transom_redis::RedisLimiter;
 
 use crate::check::{method_not_allowed, not_found};
 use crate::front::SharedFront;
+use crate::operator::Operator;
+use crate::reload::SharedStatus;
 use crate::telemetry;
 
+pub use api::router as api_router;
+pub use status::{ConfigurationDoc, RefusalDoc, StatusDoc};
+
+/// The longest body of a request, in bytes.
+const BODY_MAX: usize = 64 * 1024;
 /// The text format of Prometheus.
 const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// The routes of the admin listener; `draining` is cancelled when the worker begins to stop.
-pub fn router(front: SharedFront, draining: CancellationToken) -> Router {
+/// What the admin listener knows.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    front: SharedFront,
+    operator: Operator,
+    status: SharedStatus,
+    /// Cancelled when the worker begins to stop.
+    draining: CancellationToken,
+    attempts: Arc<auth::Attempts>,
+}
+
+impl Admin {
+    /// Of a worker that says `draining` when it begins to stop.
+    pub fn new(
+        front: SharedFront,
+        operator: Operator,
+        status: SharedStatus,
+        draining: CancellationToken,
+    ) -> Self {
+        Self { front, operator, status, draining, attempts: Arc::default() }
+    }
+}
+
+/// The routes of the admin listener.
+pub fn router(admin: Admin) -> Router {
+    let (api, document) = api::router(admin.clone());
+    let guarded = api.layer(middleware::from_fn_with_state(admin.clone(), auth::guard));
     Router::new()
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
+        .route("/api/openapi.json", get(move || ready(Json(document))))
+        .with_state(admin)
+        .merge(guarded)
+        .layer(DefaultBodyLimit::max(BODY_MAX))
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
-        .with_state(Worker { front, draining })
-}
-
-#[derive(Clone, Debug)]
-struct Worker {
-    front: SharedFront,
-    draining: CancellationToken,
 }
 
 #[derive(Debug, Serialize)]
@@ -68,7 +104,7 @@ async fn healthz() -> Json<Health> {
     Json(Health { alive: true })
 }
 
-async fn readyz(State(worker): State<Worker>) -> Response {
+async fn readyz(State(worker): State<Admin>) -> Response {
     let draining = worker.draining.is_cancelled();
     let front = worker.front.load();
     let state = front.gate.limiter().redis().map(RedisLimiter::state);
@@ -85,7 +121,7 @@ async fn readyz(State(worker): State<Worker>) -> Response {
 
 /// What Prometheus fetches. With thousands of policies it is megabytes of text, which is not
 /// written between two decisions.
-async fn metrics(State(worker): State<Worker>) -> Response {
+async fn metrics(State(worker): State<Admin>) -> Response {
     let waiting = worker.front.load().gate.limiter().redis().map(RedisLimiter::waiting);
     let text = tokio::task::spawn_blocking(move || telemetry::metrics::render(waiting)).await;
     ([(CONTENT_TYPE, PROMETHEUS_TEXT)], text.unwrap_or_default()).into_response()

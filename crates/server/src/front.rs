@@ -11,6 +11,7 @@ use transom_core::body::Messages;
 use transom_core::{Answer, Ask, Gate, Identity, Outcome, headers};
 
 use crate::backend::Backend;
+use crate::config::Secret;
 use crate::gateway::Upstream;
 use crate::identity::Identities;
 use crate::reporter::Reporter;
@@ -29,6 +30,10 @@ pub struct Front {
     pub messages: Messages,
     /// The longest that finding out who asks and deciding may take together.
     pub deadline: Duration,
+    /// What is likely not meant in the configuration.
+    pub warnings: Vec<String>,
+    /// Who knows it may act as an operator; without one whoever is on this machine.
+    pub admin_token: Option<Secret>,
     /// What was decided and not reported yet.
     pub reporter: Arc<Reporter>,
     /// Where the gateway sends what passes.

@@ -4,6 +4,7 @@
 
 mod api_keys;
 mod changes;
+mod doctor;
 mod documents;
 mod error;
 mod explain;

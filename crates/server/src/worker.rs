@@ -16,11 +16,13 @@ use tokio_util::sync::CancellationToken;
 use transom_core::{FleetMode, Share, Unavailable};
 use transom_redis::RedisLimiter;
 
+use crate::admin::Admin;
 use crate::backend::Backend;
 use crate::config::{Config, ConfigSource};
 use crate::front::SharedFront;
 use crate::gateway::Gateway;
 use crate::listen::{self, Drained, ListenSettings};
+use crate::operator::Operator;
 use crate::reload::{Reloader, SharedStatus};
 use crate::telemetry::metrics;
 use crate::{admin, check};
@@ -118,7 +120,10 @@ impl Worker {
                     serving.spawn(listen::serve(listener, settings, check::router(front), close))
                 }
                 _ => {
-                    let admin = admin::router(front, stop);
+                    let operator =
+                        Operator::new(Arc::clone(&front), self.lasting.directory.clone());
+                    let status = self.reloader.status();
+                    let admin = admin::router(Admin::new(front, operator, status, stop));
                     serving.spawn(listen::serve(listener, settings, admin, close))
                 }
             };

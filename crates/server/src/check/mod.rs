@@ -28,7 +28,7 @@ use axum::routing::{any, post};
 
 use crate::front::SharedFront;
 
-pub(crate) use wire::{method_not_allowed, not_found};
+pub(crate) use wire::{method_not_allowed, not_found, problem};
 
 /// The longest body of `POST /v1/decide`, in bytes: a thousand requests of a kilobyte each.
 const BODY_MAX: usize = 1024 * 1024;

@@ -62,6 +62,8 @@ pub(crate) fn front(policies: Vec<Policy>, backend: Backend) -> SharedFront {
     let header = HeaderName::from_static("x-forwarded-for");
     let key = (Digest::of(b"k1"), Identity::user("42").unwrap());
     let front = Front {
+        warnings: Vec::new(),
+        admin_token: None,
         reporter: std::sync::Arc::default(),
         gate: Gate::new(Policies::new(policies).unwrap(), Mode::Enforce, backend),
         identities: Identities::new(vec!["10.0.0.0/8".parse().unwrap()], header, 64, exempt)

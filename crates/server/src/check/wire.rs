@@ -143,7 +143,7 @@ struct Problem<'a> {
 }
 
 /// The response to a request that cannot be answered.
-pub(super) fn problem(status: StatusCode, message: &str) -> Response {
+pub(crate) fn problem(status: StatusCode, message: &str) -> Response {
     (status, Json(Problem { message, status_code: status.as_u16() })).into_response()
 }
 

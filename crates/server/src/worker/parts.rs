@@ -20,7 +20,7 @@ use crate::reporter::Reporter;
 #[derive(Clone, Debug)]
 pub(crate) struct Lasting {
     pub(super) backend: Backend,
-    directory: Option<KeyDirectory>,
+    pub(super) directory: Option<KeyDirectory>,
     /// Follows the roster, unless the configuration says how many workers there are.
     pub(super) counted: Share,
     /// The mode that was set for the fleet.
@@ -73,6 +73,8 @@ impl Lasting {
             .with_penalty(config.penalty.rules());
         Front {
             gate,
+            warnings: config.warnings(),
+            admin_token: config.admin.token.clone(),
             reporter: Arc::clone(&self.reporter),
             identities: self.identities(config),
             style: config.headers,

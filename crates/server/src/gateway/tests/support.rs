@@ -78,6 +78,8 @@ fn front(limits: Limits, trusted: Vec<IpNet>, upstream: Upstream) -> Front {
     let backend = Backend::Local(Arc::new(LocalLimiter::default()));
     let header = HeaderName::from_static("x-forwarded-for");
     Front {
+        warnings: Vec::new(),
+        admin_token: None,
         reporter: std::sync::Arc::default(),
         gate: Gate::new(policies, Mode::Enforce, backend),
         identities: Identities::new(trusted, header, 64, Exempt::default()),
