@@ -14,6 +14,7 @@ mod outage;
 mod paths;
 mod process;
 mod prometheus;
+mod request_id;
 mod secrets;
 mod upstream;
 mod without_redis;

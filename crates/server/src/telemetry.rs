@@ -1,7 +1,8 @@
-//! The log: text or JSON on standard error, and one line for each decision where asked for. What
-//! is counted is in [`metrics`].
+//! The log: text or JSON on standard error, and one line for each decision or request where asked
+//! for. What is counted is in [`metrics`].
 
 pub mod metrics;
+pub(crate) mod request;
 
 use std::io::{IsTerminal as _, stderr};
 
@@ -15,15 +16,23 @@ use crate::config::{LogConfig, LogFormat};
 
 /// The target of decision lines, which hold identities and are therefore off by default.
 const DECISIONS: &str = "transom::decision";
+/// The target of the lines about requests.
+const REQUESTS: &str = "transom::request";
+/// The target of the span around a request, which puts the id of the request on each line.
+const SPANS: &str = "transom::span";
 
 /// Starts the log of this process. A second call changes nothing.
 pub fn start(log: &LogConfig) {
-    let decisions = if log.decisions { LevelFilter::INFO } else { LevelFilter::OFF };
-    let filter = Targets::new().with_default(log.level).with_target(DECISIONS, decisions);
+    let if_asked = |asked| if asked { LevelFilter::INFO } else { LevelFilter::OFF };
+    let filter = Targets::new()
+        .with_default(log.level)
+        .with_target(DECISIONS, if_asked(log.decisions))
+        .with_target(REQUESTS, if_asked(log.requests))
+        .with_target(SPANS, LevelFilter::ERROR);
     let lines = fmt::layer().with_writer(stderr);
     let layer = match log.format {
         LogFormat::Text => lines.with_ansi(stderr().is_terminal()).boxed(),
-        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
     };
     let started = tracing_subscriber::registry().with(layer.with_filter(filter)).try_init();
     if started.is_err() {
