@@ -4,6 +4,7 @@
 mod api_keys;
 mod arguments;
 mod client;
+mod collector;
 mod configuration;
 mod deployed;
 mod drain;
@@ -16,5 +17,6 @@ mod process;
 mod prometheus;
 mod request_id;
 mod secrets;
+mod traces;
 mod upstream;
 mod without_redis;

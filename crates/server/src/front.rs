@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response};
+use tracing::Instrument as _;
 use transom_core::body::Messages;
 use transom_core::{Answer, Ask, Gate, Identity, Outcome, headers};
 
 use crate::backend::Backend;
 use crate::identity::Identities;
-use crate::telemetry::{self, metrics};
+use crate::telemetry::{self, metrics, traces};
 
 /// The front of a worker under one configuration.
 #[derive(Debug)]
@@ -74,12 +75,14 @@ impl Front {
     /// Decides for a caller who is known.
     pub async fn ask(&self, ask: Ask<'_>) -> Answer {
         let started = Instant::now();
+        let span = traces::decision();
         let answer = if self.identities.is_exempt(ask.identity) {
             let policy = self.gate.policies().find(ask.method, ask.host, ask.path);
             Answer { policy: Arc::clone(policy), outcome: Outcome::Exempt }
         } else {
-            self.gate.ask(ask).await
+            self.gate.ask(ask).instrument(span.clone()).await
         };
+        traces::decided(&span, &answer);
         if !ask.peek {
             metrics::decided(&answer, started.elapsed());
             telemetry::decision(ask.identity, ask.cost, &answer);

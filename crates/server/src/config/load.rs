@@ -15,7 +15,7 @@ use super::node::{Node, VARIABLE};
 use super::policy::{self, PolicyEntry};
 use super::{
     AdminConfig, ApiKey, Config, GatewayConfig, IdentityConfig, LimiterConfig, ListenConfig,
-    LocalConfig, LogConfig, PenaltyConfig, RedisConfig, api_key,
+    LocalConfig, LogConfig, PenaltyConfig, RedisConfig, TracingConfig, api_key,
 };
 
 /// How the name of a variable begins that is a setting.
@@ -78,6 +78,7 @@ pub(super) struct Settings {
     messages: Messages,
     penalty: PenaltyConfig,
     log: LogConfig,
+    tracing: TracingConfig,
     local: LocalConfig,
     admin: AdminConfig,
     policy: Vec<PolicyEntry>,
@@ -106,6 +107,7 @@ impl Settings {
             messages: self.messages,
             penalty: self.penalty,
             log: self.log,
+            tracing: self.tracing,
             local: self.local,
             admin: self.admin,
             default_is_missing,

@@ -25,6 +25,7 @@ mod policy;
 mod redis;
 mod redis_url;
 mod secret;
+mod tracing;
 mod value;
 mod warnings;
 
@@ -44,6 +45,7 @@ pub use penalty::PenaltyConfig;
 pub use redis::{RedisConfig, RedisMode};
 pub use redis_url::RedisUrl;
 pub use secret::Secret;
+pub use tracing::TracingConfig;
 
 /// The settings of a worker, checked. `Default` is what holds without a file and an environment.
 #[derive(Clone, Debug, Default)]
@@ -70,6 +72,8 @@ pub struct Config {
     pub penalty: PenaltyConfig,
     /// The log, `[log]`.
     pub log: LogConfig,
+    /// Traces, `[tracing]`.
+    pub tracing: TracingConfig,
     /// The limiter in process, `[local]`.
     pub local: LocalConfig,
     /// The admin listener, `[admin]`.

@@ -12,6 +12,7 @@ use super::proxy::Proxy;
 use super::upgrade::Asked;
 use super::{Received, echo, forwarded, hop_by_hop, host_of};
 use crate::telemetry::request::X_REQUEST_ID;
+use crate::telemetry::traces;
 
 /// What stands behind the gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,6 +110,7 @@ impl Upstream {
         hop_by_hop::strip_request(&mut parts.headers);
         forwarded::write(&mut parts.headers, peer, trusted, host.as_ref());
         parts.headers.insert(X_REQUEST_ID, request_id);
+        traces::pass_on(&mut parts.headers);
         join_cookies(&mut parts.headers);
         frame(&mut parts.headers, &body);
         match host {

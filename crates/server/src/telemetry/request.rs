@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 use tracing::{Instrument as _, Span};
 use transom_core::PolicyName;
 
-use super::{REQUESTS, SPANS};
+use super::{REQUESTS, SPANS, traces};
 use crate::front::SharedFront;
 
 /// The field that carries the id of a request.
@@ -27,7 +27,10 @@ pub(crate) struct Scope {
     listener: &'static str,
     method: Method,
     id: HeaderValue,
+    /// For the log.
     span: Span,
+    /// For the trace.
+    traced: Span,
     begun: Instant,
 }
 
@@ -46,7 +49,9 @@ impl Scope {
         let id = trusted.then(|| told(fields)).flatten().unwrap_or_else(make);
         let shown = id.to_str().unwrap_or_default();
         let span = tracing::error_span!(target: SPANS, "request", request_id = shown);
-        Self { listener, method: method.clone(), id, span, begun: Instant::now() }
+        let traced = traces::request(listener, method, fields, trusted);
+        traced.record("transom.request_id", shown);
+        Self { listener, method: method.clone(), id, span, traced, begun: Instant::now() }
     }
 
     /// The id.
@@ -57,16 +62,19 @@ impl Scope {
     /// Answers the request within its span: what is logged meanwhile carries the id, and so does
     /// the response. Then comes the line about the request, if requests are logged.
     pub(crate) async fn answer<B>(self, answer: impl Future<Output = Response<B>>) -> Response<B> {
+        let answer = answer.instrument(self.traced.clone());
         let mut response = answer.instrument(self.span.clone()).await;
         let took_us = u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX);
-        let policy = response.extensions_mut().remove::<Matched>();
+        let policy = response.extensions_mut().remove::<Matched>().map(|Matched(name)| name);
+        let status = response.status().as_u16();
+        traces::answered(&self.traced, status, policy.as_ref());
         tracing::info!(
             target: REQUESTS,
             parent: &self.span,
             listener = self.listener,
             method = self.method.as_str(),
-            policy = policy.as_ref().map(|Matched(name)| name.as_str()),
-            status = response.status().as_u16(),
+            policy = policy.as_ref().map(PolicyName::as_str),
+            status,
             duration_us = took_us,
         );
         response.headers_mut().insert(X_REQUEST_ID, self.id);
