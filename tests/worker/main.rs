@@ -4,6 +4,7 @@
 mod api_keys;
 mod arguments;
 mod client;
+mod collector;
 mod configuration;
 mod deployed;
 mod drain;
@@ -15,6 +16,8 @@ mod paths;
 mod process;
 mod prometheus;
 mod reload;
+mod request_id;
 mod secrets;
+mod traces;
 mod upstream;
 mod without_redis;

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use deadpool_redis::{Connection, Pool};
 use tokio::sync::{mpsc, oneshot, watch};
+use tracing::Span;
 use transom_core::Unavailable;
 
 use crate::connection::{IDLE_CHECK, discard, establish, ping};
@@ -29,6 +30,8 @@ const LOST: &str = "the connection was lost";
 struct Job {
     item: Item,
     answer: oneshot::Sender<Answer>,
+    /// What the caller was doing, for its trace.
+    span: Span,
 }
 
 /// The way into the lanes. Dropping the last clone ends them.
@@ -127,7 +130,8 @@ impl Lanes {
     pub(crate) fn submit(&self, item: Item) -> Result<oneshot::Receiver<Answer>, Unavailable> {
         self.state()?;
         let (answer, receiver) = oneshot::channel();
-        self.jobs.try_send(Job { item, answer }).map_err(|_| Unavailable::Overloaded)?;
+        let job = Job { item, answer, span: Span::current() };
+        self.jobs.try_send(job).map_err(|_| Unavailable::Overloaded)?;
         Ok(receiver)
     }
 }
@@ -211,6 +215,8 @@ impl Lane {
         if batch.is_empty() {
             return true;
         }
+        let requests = batch.len();
+        let spans: Vec<_> = batch.iter().map(|job| call_span(&job.span, requests)).collect();
         let (items, callers): (Vec<_>, Vec<_>) =
             batch.drain(..).map(|job| (job.item, job.answer)).unzip();
         let sent = Instant::now();
@@ -220,6 +226,7 @@ impl Lane {
         };
         let answers = decoded.unwrap_or_else(|reason| vec![Err(reason); items.len()]);
         self.metrics.called(sent.elapsed(), &answers);
+        drop(spans);
         let spoilt =
             answers.iter().any(|answer| answer.as_ref().is_err_and(error::spoils_connection));
         for (caller, answer) in callers.into_iter().zip(answers) {
@@ -228,4 +235,16 @@ impl Lane {
         }
         !spoilt
     }
+}
+
+/// The span of a call, as a part of the trace of one of its callers. It ends when it is dropped.
+fn call_span(caller: &Span, requests: usize) -> Span {
+    tracing::info_span!(
+        target: "transom::trace",
+        parent: caller,
+        "redis",
+        otel.kind = "client",
+        db.system.name = "redis",
+        db.operation.batch.size = requests,
+    )
 }

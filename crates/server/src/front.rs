@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response};
+use tracing::Instrument as _;
 use transom_core::body::Messages;
 use transom_core::{Answer, Ask, Gate, Identity, Outcome, headers};
 
@@ -15,7 +16,7 @@ use crate::config::Secret;
 use crate::gateway::Upstream;
 use crate::identity::Identities;
 use crate::reporter::Reporter;
-use crate::telemetry::{self, metrics};
+use crate::telemetry::{self, metrics, traces};
 
 /// The front of a worker under one configuration.
 #[derive(Debug)]
@@ -85,12 +86,14 @@ impl Front {
     /// Decides for a caller who is known.
     pub async fn ask(&self, ask: Ask<'_>) -> Answer {
         let started = Instant::now();
+        let span = traces::decision();
         let answer = if self.identities.is_exempt(ask.identity) {
             let policy = self.gate.policies().find(ask.method, ask.host, ask.path);
             Answer { policy: Arc::clone(policy), outcome: Outcome::Exempt }
         } else {
-            self.gate.ask(ask).await
+            self.gate.ask(ask).instrument(span.clone()).await
         };
+        traces::decided(&span, &answer);
         if !ask.peek {
             metrics::decided(&answer, started.elapsed());
             self.reporter.count(ask.identity, &answer);

@@ -1,7 +1,11 @@
-//! The log: text or JSON on standard error, and one line for each decision where asked for. What
-//! is counted is in [`metrics`].
+//! The log: text or JSON on standard error, and one line for each decision or request where asked
+//! for. What is counted is in [`metrics`]. Traces go to a collector, where one is configured.
 
 pub mod metrics;
+mod otlp;
+pub(crate) mod request;
+mod sampler;
+pub(crate) mod traces;
 
 use std::io::{IsTerminal as _, stderr};
 
@@ -11,24 +15,50 @@ use tracing_subscriber::prelude::*;
 use tracing_subscriber::{Layer, fmt};
 use transom_core::{Answer, Cost, Identity, Outcome};
 
-use crate::config::{LogConfig, LogFormat};
+use crate::config::{LogConfig, LogFormat, TracingConfig};
+
+pub use otlp::OtlpError;
 
 /// The target of decision lines, which hold identities and are therefore off by default.
 const DECISIONS: &str = "transom::decision";
+/// The target of the lines about requests.
+const REQUESTS: &str = "transom::request";
+/// The target of the span around a request, which puts the id of the request on each line.
+const SPANS: &str = "transom::span";
+/// The target of spans that are parts of a trace. `transom-redis` has the same.
+const TRACES: &str = "transom::trace";
 
-/// Starts the log of this process. A second call changes nothing.
-pub fn start(log: &LogConfig) {
-    let decisions = if log.decisions { LevelFilter::INFO } else { LevelFilter::OFF };
-    let filter = Targets::new().with_default(log.level).with_target(DECISIONS, decisions);
+/// Starts the log of this process, and its traces where the configuration says where they go. Must
+/// be called on a tokio runtime. A second call changes nothing.
+///
+/// # Errors
+///
+/// A collector that spans cannot be sent to, whatever it does.
+pub fn start(log: &LogConfig, tracing: &TracingConfig) -> Result<(), OtlpError> {
+    let traces = traces::layer(tracing)?;
+    let if_asked = |asked| if asked { LevelFilter::INFO } else { LevelFilter::OFF };
+    let filter = Targets::new()
+        .with_default(log.level)
+        .with_target(DECISIONS, if_asked(log.decisions))
+        .with_target(REQUESTS, if_asked(log.requests))
+        .with_target(SPANS, LevelFilter::ERROR)
+        .with_target(TRACES, LevelFilter::OFF);
     let lines = fmt::layer().with_writer(stderr);
     let layer = match log.format {
         LogFormat::Text => lines.with_ansi(stderr().is_terminal()).boxed(),
-        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
     };
-    let started = tracing_subscriber::registry().with(layer.with_filter(filter)).try_init();
+    let started =
+        tracing_subscriber::registry().with(traces).with(layer.with_filter(filter)).try_init();
     if started.is_err() {
         tracing::debug!("the log was started before");
     }
+    Ok(())
+}
+
+/// Sends the last spans of this process, where it makes any.
+pub async fn stop() {
+    traces::stop().await;
 }
 
 /// One line for a decision, if decisions are logged.

@@ -18,7 +18,7 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<Exit> {
     let config = config(args, &source)?;
     let mut asked = AskedToEnd::listen()?;
     let mut hangup = signal(SignalKind::hangup())?;
-    telemetry::start(&config.log);
+    telemetry::start(&config.log, &config.tracing)?;
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }
@@ -46,7 +46,9 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<Exit> {
         asked.next().await;
         hurry.cancel();
     });
-    match serving.await?.cut {
+    let drained = serving.await?;
+    telemetry::stop().await;
+    match drained.cut {
         0 => tracing::info!("stopped"),
         cut => tracing::warn!(cut, "stopped; connections were cut that did not end in time"),
     }

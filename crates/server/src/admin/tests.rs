@@ -2,12 +2,18 @@ use super::*;
 use crate::backend::Backend;
 use crate::check::tests::{front, local, lost_redis, send};
 
+pub(super) fn admin(front: SharedFront, draining: CancellationToken) -> Admin {
+    let operator = Operator::new(Arc::clone(&front), None);
+    Admin::new(front, operator, crate::reload::ConfigStatus::shared_at_start(), draining)
+}
+
 async fn readyz(backend: Backend, draining: bool) -> (u16, String) {
     let token = CancellationToken::new();
     if draining {
         token.cancel();
     }
-    let got = send(&router(front(Vec::new(), backend), token), "GET", "/readyz", &[], "").await;
+    let got =
+        send(&router(admin(front(Vec::new(), backend), token)), "GET", "/readyz", &[], "").await;
     (got.status.as_u16(), got.body)
 }
 
@@ -31,18 +37,18 @@ async fn a_worker_that_drains_is_alive_and_not_ready() {
     assert_eq!(readyz(local(), true).await, (503, body.into()));
     let token = CancellationToken::new();
     token.cancel();
-    let admin = router(front(Vec::new(), local()), token);
-    let got = send(&admin, "GET", "/healthz", &[], "").await;
+    let listener = router(admin(front(Vec::new(), local()), token));
+    let got = send(&listener, "GET", "/healthz", &[], "").await;
     assert_eq!((got.status.as_u16(), got.body.as_str()), (200, r#"{"alive":true}"#));
 }
 
 #[tokio::test]
 async fn other_paths_and_methods_are_refused_in_json() {
-    let admin = router(front(Vec::new(), local()), CancellationToken::new());
-    let got = send(&admin, "GET", "/metricks", &[], "").await;
+    let listener = router(admin(front(Vec::new(), local()), CancellationToken::new()));
+    let got = send(&listener, "GET", "/metricks", &[], "").await;
     let body = r#"{"message":"there is nothing at this path","status_code":404}"#;
     assert_eq!((got.status.as_u16(), got.body.as_str()), (404, body));
-    let got = send(&admin, "POST", "/readyz", &[], "").await;
+    let got = send(&listener, "POST", "/readyz", &[], "").await;
     assert_eq!((got.status.as_u16(), got.header("allow")), (405, Some("GET,HEAD")));
 }
 
@@ -50,7 +56,8 @@ async fn other_paths_and_methods_are_refused_in_json() {
 async fn metrics_are_served_as_prometheus_reads_them() {
     let front = front(Vec::new(), lost_redis());
     telemetry::metrics::start(front.load().gate.policies());
-    let got = send(&router(front, CancellationToken::new()), "GET", "/metrics", &[], "").await;
+    let got =
+        send(&router(admin(front, CancellationToken::new())), "GET", "/metrics", &[], "").await;
     let content_type = Some("text/plain; version=0.0.4; charset=utf-8");
     assert_eq!((got.status.as_u16(), got.header("content-type")), (200, content_type));
     for line in ["transom_redis_waiting 0", "# TYPE transom_decision_duration_seconds histogram"] {

@@ -18,6 +18,7 @@ use http::StatusCode;
 use super::requests::{Asked, Request};
 use super::{BODY_MAX, batch, wire};
 use crate::front::{Decided, Front, SharedFront};
+use crate::telemetry::request::Matched;
 
 /// Answers a service.
 pub(super) async fn decide(
@@ -39,10 +40,12 @@ pub(super) async fn decide(
 async fn one(front: &Front, request: Request) -> Response {
     let answer = request.ask(front).await;
     let decided = Decided { identity: request.identity, answer };
-    match undecided(front, &decided) {
+    let mut response = match undecided(front, &decided) {
         Some(refusal) => refusal.map(Body::from),
         None => Json(wire::Reply::new(&decided)).into_response(),
-    }
+    };
+    response.extensions_mut().insert(Matched(decided.answer.policy.name.clone()));
+    response
 }
 
 async fn many(front: &Front, requests: Vec<Request>) -> Response {

@@ -24,6 +24,7 @@ use http::{HeaderName, StatusCode};
 use super::profile::{Original, Profile};
 use super::wire;
 use crate::front::{Asked, Front, SharedFront};
+use crate::telemetry::request::Matched;
 
 /// The status that a refusal would have but for nginx.
 const REFUSED_AS: HeaderName = HeaderName::from_static("x-ratelimit-status");
@@ -60,14 +61,16 @@ async fn decided(
         headers,
     };
     let decided = front.decide(asked).await;
-    match front.refusal(&decided) {
+    let mut response = match front.refusal(&decided) {
         Some(refusal) => refusal.map(Body::from),
         None => {
             let mut response = Response::new(Body::empty());
             front.write_headers(&decided, response.headers_mut());
             response
         }
-    }
+    };
+    response.extensions_mut().insert(Matched(decided.answer.policy.name.clone()));
+    response
 }
 
 /// Makes a refusal one that nginx passes on.

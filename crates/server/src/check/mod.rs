@@ -22,11 +22,15 @@ mod requests;
 pub(crate) mod tests;
 mod wire;
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::middleware;
 use axum::routing::{any, post};
 
 use crate::front::SharedFront;
+use crate::telemetry::request::scoped;
 
 pub(crate) use wire::{method_not_allowed, not_found, problem};
 
@@ -44,5 +48,6 @@ pub fn router(front: SharedFront) -> Router {
         .route("/v1/decide", post(decide::decide).layer(DefaultBodyLimit::max(BODY_MAX)))
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
+        .layer(middleware::from_fn_with_state(Arc::clone(&front), scoped))
         .with_state(front)
 }

@@ -14,7 +14,7 @@ use super::policy::{self, PolicyEntry};
 use super::source::{FileText, format};
 use super::{
     AdminConfig, ApiKey, Config, ConfigSource, GatewayConfig, IdentityConfig, LimiterConfig,
-    ListenConfig, LocalConfig, LogConfig, PenaltyConfig, RedisConfig, api_key,
+    ListenConfig, LocalConfig, LogConfig, PenaltyConfig, RedisConfig, TracingConfig, api_key,
 };
 
 /// How the name of a variable begins that is a setting.
@@ -90,6 +90,7 @@ pub(super) struct Settings {
     messages: Messages,
     penalty: PenaltyConfig,
     log: LogConfig,
+    tracing: TracingConfig,
     local: LocalConfig,
     admin: AdminConfig,
     policy: Vec<PolicyEntry>,
@@ -118,6 +119,7 @@ impl Settings {
             messages: self.messages,
             penalty: self.penalty,
             log: self.log,
+            tracing: self.tracing,
             local: self.local,
             admin: self.admin,
             default_is_missing,

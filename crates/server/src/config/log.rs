@@ -18,6 +18,9 @@ pub struct LogConfig {
     /// Whether every decision is written as a line, which names the identity. Default
     /// false; `log.decisions` or `TRANSOM__LOG__DECISIONS`.
     pub decisions: bool,
+    /// Whether every request is written as a line: method, policy, status and duration, and
+    /// neither path nor caller. Default false; `log.requests` or `TRANSOM__LOG__REQUESTS`.
+    pub requests: bool,
 }
 
 /// How a log line is written.
@@ -33,7 +36,12 @@ pub enum LogFormat {
 
 impl Default for LogConfig {
     fn default() -> Self {
-        Self { level: LevelFilter::INFO, format: LogFormat::Text, decisions: false }
+        Self {
+            level: LevelFilter::INFO,
+            format: LogFormat::Text,
+            decisions: false,
+            requests: false,
+        }
     }
 }
 

@@ -28,6 +28,7 @@ mod redis_url;
 mod restart;
 mod secret;
 mod source;
+mod tracing;
 mod value;
 mod warnings;
 
@@ -50,6 +51,7 @@ pub(crate) use restart::Changed;
 pub use secret::Secret;
 pub use source::ConfigSource;
 pub(crate) use source::FileText;
+pub use tracing::TracingConfig;
 
 /// The settings of a worker, checked. `Default` is what holds without a file and an environment.
 #[derive(Clone, Debug, Default)]
@@ -76,6 +78,8 @@ pub struct Config {
     pub penalty: PenaltyConfig,
     /// The log, `[log]`.
     pub log: LogConfig,
+    /// Traces, `[tracing]`.
+    pub tracing: TracingConfig,
     /// The limiter in process, `[local]`.
     pub local: LocalConfig,
     /// The admin listener, `[admin]`.

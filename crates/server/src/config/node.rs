@@ -98,6 +98,17 @@ impl<'de> de::Deserializer<'de> for Node {
         self.visit_number(visitor)
     }
 
+    fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        let number = match (self.variable(), &self.0.kind) {
+            (Some(text), _) => text.parse().ok(),
+            (None, ValueKind::Float(number)) => Some(*number),
+            // Written without a fraction.
+            (None, ValueKind::I64(number)) => i32::try_from(*number).ok().map(f64::from),
+            _ => None,
+        };
+        number.map_or_else(|| Err(self.refuse("a number")), |number| visitor.visit_f64(number))
+    }
+
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
         match self.0.kind {
             ValueKind::String(text) => visitor.visit_string(text),
@@ -166,7 +177,7 @@ impl<'de> de::Deserializer<'de> for Node {
     }
 
     forward_to_deserialize_any! {
-        i8 i16 i32 i128 u8 u16 u32 u128 f32 f64 char bytes byte_buf unit unit_struct tuple
+        i8 i16 i32 i128 u8 u16 u32 u128 f32 char bytes byte_buf unit unit_struct tuple
         tuple_struct map identifier ignored_any
     }
 }

@@ -74,5 +74,8 @@ kept_until_restart! {
     log.level,
     log.format,
     log.decisions,
+    log.requests,
+    tracing.otlp_endpoint,
+    tracing.sample_ratio,
     local.max_identities,
 }

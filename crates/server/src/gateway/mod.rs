@@ -23,12 +23,13 @@ use axum::extract::ConnectInfo;
 use http::header::HOST;
 use http::request::Parts;
 use http::uri::Authority;
-use http::{Method, Request, Response};
+use http::{HeaderValue, Method, Request, Response};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use tower_service::Service;
 
-use crate::front::{Asked, SharedFront};
+use crate::front::{Asked, Front, SharedFront};
+use crate::telemetry::request::{Matched, Scope};
 
 pub use body::ResponseBody;
 pub use echo::serve_echo;
@@ -48,29 +49,38 @@ impl Gateway {
 
     async fn answer(self, request: Request<Incoming>) -> Response<ResponseBody> {
         let is_head = request.method() == Method::HEAD;
-        let response = self.decide_and_forward(request).await;
+        let (parts, body) = request.into_parts();
+        let (front, peer) = (self.front.load_full(), peer(&parts));
+        let trusted = front.identities.is_trusted_proxy(peer);
+        let scope = Scope::begin("gateway", &parts.method, &parts.headers, trusted);
+        let received = Received { request_id: scope.id().clone(), parts, body, peer, trusted };
+        let response = scope.answer(self.decide_and_forward(&front, received)).await;
         if is_head { body::leave_out(response) } else { response }
     }
 
-    async fn decide_and_forward(self, request: Request<Incoming>) -> Response<ResponseBody> {
-        let (parts, body) = request.into_parts();
-        let front = self.front.load_full();
-        let peer = peer(&parts);
+    async fn decide_and_forward(
+        &self,
+        front: &Front,
+        received: Received,
+    ) -> Response<ResponseBody> {
+        let parts = &received.parts;
         let asked = Asked {
-            peer,
+            peer: received.peer,
             method: &parts.method,
-            host: host(&parts),
+            host: host(parts),
             path: parts.uri.path(),
             headers: &parts.headers,
         };
         let decided = front.decide(asked).await;
-        if let Some(refusal) = front.refusal(&decided) {
-            return refusal.map(|json| Either::Left(Full::new(json)));
-        }
-        let trusted = front.identities.is_trusted_proxy(peer);
-        let received = Received { parts, body, peer, trusted };
-        let mut response = front.upstream.answer(received).await;
-        front.write_headers(&decided, response.headers_mut());
+        let mut response = match front.refusal(&decided) {
+            Some(refusal) => refusal.map(|json| Either::Left(Full::new(json))),
+            None => {
+                let mut response = front.upstream.answer(received).await;
+                front.write_headers(&decided, response.headers_mut());
+                response
+            }
+        };
+        response.extensions_mut().insert(Matched(decided.answer.policy.name.clone()));
         response
     }
 }
@@ -95,6 +105,8 @@ impl Service<Request<Incoming>> for Gateway {
 struct Received {
     parts: Parts,
     body: Incoming,
+    /// By which the request is found in logs.
+    request_id: HeaderValue,
     /// The other end of the TCP connection.
     peer: IpAddr,
     /// Whether that is a proxy whose word counts.

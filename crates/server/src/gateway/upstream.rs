@@ -11,6 +11,8 @@ use super::failure::Failure;
 use super::proxy::Proxy;
 use super::upgrade::Asked;
 use super::{Received, echo, forwarded, hop_by_hop, host_of};
+use crate::telemetry::request::X_REQUEST_ID;
+use crate::telemetry::traces;
 
 /// What stands behind the gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,7 +100,7 @@ impl Upstream {
     }
 
     async fn try_answer(&self, received: Received) -> Result<Response<ResponseBody>, Failure> {
-        let Received { mut parts, body, peer, trusted } = received;
+        let Received { mut parts, body, request_id, peer, trusted } = received;
         if parts.method == Method::CONNECT {
             return Err(Failure::Connect);
         }
@@ -107,6 +109,8 @@ impl Upstream {
         let asked = Asked::take(&mut parts);
         hop_by_hop::strip_request(&mut parts.headers);
         forwarded::write(&mut parts.headers, peer, trusted, host.as_ref());
+        parts.headers.insert(X_REQUEST_ID, request_id);
+        traces::pass_on(&mut parts.headers);
         join_cookies(&mut parts.headers);
         frame(&mut parts.headers, &body);
         match host {

@@ -38,6 +38,11 @@ pub struct Refusal {
 }
 
 impl ConfigStatus {
+    /// Of something that runs without a file.
+    pub fn shared_at_start() -> SharedStatus {
+        Arc::new(ArcSwap::from_pointee(Self::at_start("")))
+    }
+
     pub(super) fn at_start(digest: &str) -> Self {
         Self {
             version: 1,

@@ -41,6 +41,7 @@ pub(super) fn check_equal(one: &Config, other: &Config) {
     assert_eq!(one.messages, other.messages);
     assert_eq!(one.penalty, other.penalty);
     assert_eq!(one.log, other.log);
+    assert_eq!(one.tracing, other.tracing);
     assert_eq!(one.local, other.local);
     assert_eq!(one.admin, other.admin);
     assert!(one.policies.iter().eq(other.policies.iter()));
@@ -83,6 +84,7 @@ fn every_variable_is_what_the_documentation_of_its_field_says() {
         (include_str!("../limiter.rs"), "local", keys::<LocalConfig>()),
         (include_str!("../penalty.rs"), "penalty", keys::<PenaltyConfig>()),
         (include_str!("../log.rs"), "log", keys::<LogConfig>()),
+        (include_str!("../tracing.rs"), "tracing", keys::<TracingConfig>()),
         (include_str!("../admin.rs"), "admin", keys::<AdminConfig>()),
     ] {
         let prose = file.replace("\n    ///", "");
@@ -110,6 +112,7 @@ pub(super) fn sections() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("messages", keys::<Messages>()),
         ("penalty", keys::<PenaltyConfig>()),
         ("log", keys::<LogConfig>()),
+        ("tracing", keys::<TracingConfig>()),
         ("local", keys::<LocalConfig>()),
         ("admin", keys::<AdminConfig>()),
         ("policy", keys::<PolicyEntry>()),

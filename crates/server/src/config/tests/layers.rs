@@ -37,6 +37,7 @@ fn text_in_a_variable_becomes_what_the_key_takes() {
         ("TRANSOM__LIMITER__MODE", "shadow"),
         ("TRANSOM__MESSAGES__USER", "Slow down, please."),
         ("TRANSOM__ADMIN__TOKEN", "12345"),
+        ("TRANSOM__TRACING__SAMPLE_RATIO", "0.25"),
     ])
     .unwrap();
     assert_eq!(config.gateway.max_connections, 7);
@@ -48,6 +49,7 @@ fn text_in_a_variable_becomes_what_the_key_takes() {
     assert_eq!(config.limiter.mode, Mode::Shadow);
     assert_eq!(config.messages.user, "Slow down, please.");
     assert_eq!(config.admin.token.unwrap().expose(), "12345");
+    assert!((0.2..0.3).contains(&config.tracing.sample_ratio));
 }
 
 #[test]

@@ -205,3 +205,29 @@ fn a_log_takes_the_words_it_knows() {
         ("[limiter]\nmode = 'on'", r#"limiter.mode: "on" is not one of enforce, shadow, off"#),
     ]);
 }
+
+#[test]
+fn a_collector_is_a_url_and_a_ratio_a_part() {
+    check(&[
+        (
+            "[tracing]\notlp_endpoint = 'collector:4318'",
+            "tracing.otlp_endpoint: no collector; write http://HOST:PORT",
+        ),
+        (
+            "[tracing]\notlp_endpoint = 'https://collector'",
+            "tracing.otlp_endpoint: a collector over https is not in this build; write \
+             http://HOST:PORT",
+        ),
+        (
+            "[tracing]\notlp_endpoint = 'http://me:hunter2@collector'",
+            "tracing.otlp_endpoint: a collector carries no user, password or query",
+        ),
+        ("[tracing]\nsample_ratio = 1.5", "tracing.sample_ratio: must be 0 to 1, not 1.5"),
+        ("[tracing]\nsample_ratio = -1", "tracing.sample_ratio: must be 0 to 1, not -1"),
+        ("[tracing]\nsample_ratio = nan", "tracing.sample_ratio: must be 0 to 1, not NaN"),
+        ("[tracing]\nsample_ratio = '0.5'", "tracing.sample_ratio: a number is expected, not text"),
+    ]);
+    for ratio in ["0", "1", "0.25", "1.0"] {
+        assert!(load(&format!("[tracing]\nsample_ratio = {ratio}")).is_ok(), "{ratio}");
+    }
+}
