@@ -14,10 +14,10 @@ use transom_local::LocalLimiter;
 use transom_redis::{RedisLimiter, Settings, Tls};
 
 use crate::backend::Backend;
-use crate::config::{Config, RedisConfig};
+use crate::config::{Config, IdentityMode, RedisConfig};
 use crate::front::{Front, SharedFront};
 use crate::gateway::{Gateway, SharedUpstream, Upstream, UpstreamSettings};
-use crate::identity::Identities;
+use crate::identity::{Identities, KeyError, tokens};
 use crate::listen::{self, Drained, ListenSettings};
 use crate::{admin, check};
 
@@ -50,6 +50,16 @@ pub enum StartError {
         path: String,
         /// What the system said.
         source: std::io::Error,
+    },
+    /// A file that the configuration names holds no key by which tokens can be verified.
+    #[error("{key}: cannot use {path}")]
+    Keys {
+        /// The key in the configuration.
+        key: &'static str,
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        source: KeyError,
     },
     /// Requests cannot go to the upstream.
     #[error("gateway.upstream")]
@@ -94,7 +104,7 @@ impl Worker {
         };
         let front = Front {
             gate: Gate::new(config.policies.clone(), config.limiter.mode, backend.clone()),
-            identities: identities(config, &backend),
+            identities: identities(config, &backend)?,
             style: config.headers,
             messages: config.messages.clone(),
             deadline: config.redis.deadline,
@@ -237,7 +247,7 @@ pub fn redis_settings(config: &RedisConfig) -> Result<Option<Settings>, StartErr
     }))
 }
 
-fn identities(config: &Config, backend: &Backend) -> Identities {
+fn identities(config: &Config, backend: &Backend) -> Result<Identities, StartError> {
     let identity = &config.identity;
     let keys = config.api_keys.iter().map(|key| (key.sha256, key.user.clone()));
     let identities = Identities::new(
@@ -247,8 +257,13 @@ fn identities(config: &Config, backend: &Backend) -> Identities {
         identity.exempt_by_kind(),
     )
     .with_static_keys(keys.collect());
-    match backend.redis() {
+    let identities = match backend.redis() {
         Some(redis) => identities.with_directory(redis.api_keys()),
         None => identities,
-    }
+    };
+    Ok(match (identity.mode, tokens(identity)?) {
+        (IdentityMode::Header, _) => identities.with_user_header(identity.header.clone()),
+        (_, Some(tokens)) => identities.with_tokens(tokens),
+        _ => identities,
+    })
 }

@@ -14,6 +14,7 @@ mod describe;
 mod error;
 mod gateway;
 mod identity;
+mod jwt;
 mod limiter;
 mod listen;
 mod load;

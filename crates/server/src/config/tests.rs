@@ -7,6 +7,7 @@ mod limits;
 mod refusals;
 mod shown;
 mod sources;
+mod users;
 
 use super::Config;
 

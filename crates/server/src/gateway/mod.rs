@@ -31,6 +31,7 @@ use hyper::body::Incoming;
 use tower_service::Service;
 
 use crate::front::{Asked, SharedFront};
+use crate::identity::UserHeader;
 
 pub use body::ResponseBody;
 pub use echo::serve_echo;
@@ -74,7 +75,8 @@ impl Gateway {
             return refusal.map(|json| Either::Left(Full::new(json)));
         }
         let trusted = front.identities.is_trusted_proxy(peer);
-        let received = Received { parts, body, peer, trusted };
+        let user = front.identities.user_header(peer, &parts.headers);
+        let received = Received { parts, body, peer, trusted, user };
         let mut response = self.upstream.load_full().answer(received).await;
         front.write_headers(&decided, response.headers_mut());
         response
@@ -105,6 +107,8 @@ struct Received {
     peer: IpAddr,
     /// Whether that is a proxy whose word counts.
     trusted: bool,
+    /// The header that names users, where one does.
+    user: Option<UserHeader>,
 }
 
 /// The other end of the connection. Every listener notes it; without that note, all callers are

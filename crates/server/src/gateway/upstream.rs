@@ -98,7 +98,7 @@ impl Upstream {
     }
 
     async fn try_answer(&self, received: Received) -> Result<Response<ResponseBody>, Failure> {
-        let Received { mut parts, body, peer, trusted } = received;
+        let Received { mut parts, body, peer, trusted, user } = received;
         if parts.method == Method::CONNECT {
             return Err(Failure::Connect);
         }
@@ -107,6 +107,9 @@ impl Upstream {
         let asked = Asked::take(&mut parts);
         hop_by_hop::strip_request(&mut parts.headers);
         forwarded::write(&mut parts.headers, peer, trusted, host.as_ref());
+        if let Some(user) = user {
+            user.write(&mut parts.headers);
+        }
         join_cookies(&mut parts.headers);
         frame(&mut parts.headers, &body);
         match host {
