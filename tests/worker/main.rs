@@ -8,6 +8,8 @@ mod configuration;
 mod drain;
 mod first_minute;
 mod forged;
+mod identity_modes;
+mod issuer;
 mod outage;
 mod paths;
 mod process;
