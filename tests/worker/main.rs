@@ -6,6 +6,7 @@ mod arguments;
 mod client;
 mod configuration;
 mod drain;
+mod exempt;
 mod first_minute;
 mod forged;
 mod identity_modes;

@@ -8,9 +8,10 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response};
 use transom_core::body::Messages;
-use transom_core::{Answer, Ask, Gate, Identity, Outcome, headers};
+use transom_core::{Answer, Ask, Gate, Identity, Outcome, headers, problem};
 
 use crate::backend::Backend;
+use crate::exempt::ExemptRequests;
 use crate::identity::Identities;
 use crate::telemetry;
 
@@ -21,6 +22,8 @@ pub struct Front {
     pub gate: Gate<Backend>,
     /// Who asks.
     pub identities: Identities,
+    /// What is not limited, whoever asks.
+    pub exempt: ExemptRequests,
     /// How header fields are written.
     pub style: headers::Style,
     /// What refused clients are told.
@@ -65,21 +68,38 @@ impl Front {
         let identity = self.identities.of(peer, headers, self.deadline / 2).await;
         let within = Some(self.deadline.saturating_sub(started.elapsed()));
         let ask = Ask { identity: &identity, method, host, path, cost: None, peek: false, within };
-        let answer = self.ask(ask).await;
+        let answer = if self.exempt.has_preflight(method, headers) {
+            self.exempted(ask)
+        } else {
+            self.ask(ask).await
+        };
         Decided { identity, answer }
     }
 
     /// Decides for a caller who is known.
     pub async fn ask(&self, ask: Ask<'_>) -> Answer {
-        if self.identities.is_exempt(ask.identity) {
-            let policy = self.gate.policies().find(ask.method, ask.host, ask.path);
-            return Answer { policy: Arc::clone(policy), outcome: Outcome::Exempt };
+        if self.identities.is_exempt(ask.identity) || self.exempt.has_path(ask.path) {
+            return self.exempted(ask);
         }
         let answer = self.gate.ask(ask).await;
         if !ask.peek {
             telemetry::decision(ask.identity, ask.cost, &answer);
         }
         answer
+    }
+
+    fn exempted(&self, ask: Ask<'_>) -> Answer {
+        let policy = self.gate.policies().find(ask.method, ask.host, ask.path);
+        Answer { policy: Arc::clone(policy), outcome: Outcome::Exempt }
+    }
+
+    /// The response to a request that does not pass, in the form that its `Accept` asks for.
+    pub fn refusal_for(&self, decided: &Decided, request: &HeaderMap) -> Option<Response<Bytes>> {
+        let refusal = self.refusal(decided)?;
+        if problem::is_asked_for(request) {
+            return Some(problem::of(refusal, decided.answer.decision()));
+        }
+        Some(refusal)
     }
 
     /// The response to a request that does not pass; `None` where it does.

@@ -8,6 +8,7 @@ pub mod admin;
 pub mod backend;
 pub mod check;
 pub mod config;
+pub mod exempt;
 pub mod front;
 pub mod gateway;
 pub mod identity;

@@ -105,6 +105,7 @@ impl Worker {
         let front = Front {
             gate: Gate::new(config.policies.clone(), config.limiter.mode, backend.clone()),
             identities: identities(config, &backend)?,
+            exempt: config.limiter.exempt_requests(),
             style: config.headers,
             messages: config.messages.clone(),
             deadline: config.redis.deadline,

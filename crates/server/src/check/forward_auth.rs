@@ -60,7 +60,7 @@ async fn decided(
         headers,
     };
     let decided = front.decide(asked).await;
-    match front.refusal(&decided) {
+    match front.refusal_for(&decided, headers) {
         Some(refusal) => refusal.map(Body::from),
         None => {
             let mut response = Response::new(Body::empty());

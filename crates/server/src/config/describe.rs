@@ -30,8 +30,8 @@ impl Config {
         text
     }
 
-    /// The same as JSON: `listen`, `upstream`, `store`, `identity`, `mode`, `policies`,
-    /// `warnings`.
+    /// The same as JSON: `listen`, `upstream`, `store`, `identity`, `mode`, `exempt`,
+    /// `policies`, `warnings`.
     pub fn to_json(&self) -> Value {
         let listen: serde_json::Map<_, _> = self
             .listen
@@ -54,6 +54,10 @@ impl Config {
                 "exempt": self.identity.exempt.iter().map(ExemptEntry::to_string).collect::<Vec<_>>(),
             },
             "mode": self.limiter.mode,
+            "exempt": {
+                "preflight": self.limiter.exempt_preflight,
+                "paths": self.limiter.exempt_paths,
+            },
             "policies": self.by_specificity().into_iter().map(policy_json).collect::<Vec<_>>(),
             "warnings": self.warnings(),
         })
@@ -82,6 +86,14 @@ impl Config {
         lines.push(("store".to_owned(), self.store()));
         lines.push(("identity".to_owned(), self.identities()));
         lines.push(("mode".to_owned(), self.limiter.mode.to_string()));
+        let mut exempt =
+            self.limiter.exempt_paths.iter().map(ToString::to_string).collect::<Vec<_>>();
+        if self.limiter.exempt_preflight {
+            exempt.push("CORS preflights".to_owned());
+        }
+        if !exempt.is_empty() {
+            lines.push(("exempt".to_owned(), exempt.join(", ")));
+        }
         lines
     }
 

@@ -2,6 +2,7 @@
 //! shown.
 
 mod example;
+mod exempt;
 mod layers;
 mod limits;
 mod refusals;

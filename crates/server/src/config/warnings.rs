@@ -17,6 +17,13 @@ impl Config {
         if self.limiter.mode == Mode::Off {
             found.push("limiter.mode is off: nothing is limited".to_owned());
         }
+        for (place, path) in self.limiter.exempt_paths.iter().enumerate() {
+            if path.is_vague() {
+                found.push(format!(
+                    "limiter.exempt_paths[{place}] is {path}: nearly every path is unlimited"
+                ));
+            }
+        }
         if self.default_is_missing {
             let Limits { minute, second } = self.policies.default_policy().limits;
             found.push(format!(

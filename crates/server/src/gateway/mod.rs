@@ -71,7 +71,7 @@ impl Gateway {
             headers: &parts.headers,
         };
         let decided = front.decide(asked).await;
-        if let Some(refusal) = front.refusal(&decided) {
+        if let Some(refusal) = front.refusal_for(&decided, &parts.headers) {
             return refusal.map(|json| Either::Left(Full::new(json)));
         }
         let trusted = front.identities.is_trusted_proxy(peer);
