@@ -11,6 +11,7 @@ mod first_minute;
 mod forged;
 mod identity_modes;
 mod issuer;
+mod kubernetes;
 mod outage;
 mod paths;
 mod process;
