@@ -6,6 +6,7 @@
 pub mod checker;
 pub mod clock;
 pub mod fleet;
+pub mod kubernetes;
 pub mod oracle;
 pub mod redis_server;
 pub mod trace;

@@ -1,4 +1,5 @@
-//! The JSON bodies of refusals: exactly `message`, `status_code`, `retry_after`.
+//! The JSON bodies of refusals: exactly `message`, `status_code`, `retry_after`. The
+//! [`problem`](crate::problem) is another form, for a client that asks for it.
 
 use bytes::Bytes;
 use http::StatusCode;

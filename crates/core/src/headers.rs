@@ -9,8 +9,12 @@
 //! | `Retry-After` | seconds; on a denial only |
 //! | `X-RateLimit-Degraded` | why the configured store did not decide |
 //! | `RateLimit-Policy`, `RateLimit` | draft-ietf-httpapi-ratelimit-headers-11, where asked for |
+//! | `X-RateLimit-Limit-Minute`, `X-RateLimit-Remaining-Minute` | as Kong calls the first two |
+//! | `Access-Control-Expose-Headers` | the names of these, where asked for |
 
-use http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use http::header::{
+    ACCESS_CONTROL_EXPOSE_HEADERS, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::decision::{Decision, LimitedBy, WindowState};
@@ -34,9 +38,13 @@ pub const DEGRADED: HeaderName = HeaderName::from_static("x-ratelimit-degraded")
 pub const IETF_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 /// `RateLimit` of the IETF draft.
 pub const IETF: HeaderName = HeaderName::from_static("ratelimit");
+/// `X-RateLimit-Limit-Minute`: another name of [`LIMIT`].
+pub const LIMIT_MINUTE: HeaderName = HeaderName::from_static("x-ratelimit-limit-minute");
+/// `X-RateLimit-Remaining-Minute`: another name of [`REMAINING`].
+pub const REMAINING_MINUTE: HeaderName = HeaderName::from_static("x-ratelimit-remaining-minute");
 
-/// Every field that [`write()`] may set, and that [`remove`] takes away.
-pub const ALL: [HeaderName; 9] = [
+/// Every field that is a decision's own: [`write()`] may set it, and [`remove`] takes it away.
+pub const ALL: [HeaderName; 11] = [
     LIMIT,
     REMAINING,
     LIMIT_SECOND,
@@ -46,6 +54,8 @@ pub const ALL: [HeaderName; 9] = [
     DEGRADED,
     IETF_POLICY,
     IETF,
+    LIMIT_MINUTE,
+    REMAINING_MINUTE,
 ];
 
 /// How `X-RateLimit-Reset` counts.
@@ -67,6 +77,11 @@ pub struct Style {
     pub reset: Reset,
     /// Whether the fields of the IETF draft are written too.
     pub ietf: bool,
+    /// Whether the minute's fields are written under Kong's names too.
+    pub aliases: bool,
+    /// Whether scripts of other origins may read the fields: they are then named in
+    /// `Access-Control-Expose-Headers`, behind what is named there already.
+    pub expose: bool,
 }
 
 /// Writes the fields of a decision, in place of any of the same name.
@@ -89,6 +104,13 @@ pub fn write(decision: &Decision, style: Style, headers: &mut HeaderMap) {
             insert_text(headers, IETF, &state);
         }
     }
+    if style.aliases {
+        headers.insert(LIMIT_MINUTE, decision.minute.limit.into());
+        headers.insert(REMAINING_MINUTE, decision.minute.remaining.into());
+    }
+    if style.expose {
+        expose(headers);
+    }
 }
 
 /// Writes `Retry-After`: whole seconds, rounded up, so at least 1 where there is any wait.
@@ -101,6 +123,20 @@ pub fn write_retry_after(wait_us: u64, headers: &mut HeaderMap) {
 pub fn remove(headers: &mut HeaderMap) {
     for name in ALL {
         headers.remove(name);
+    }
+}
+
+/// Names the fields that are there, and `Retry-After`, which comes with a refusal. The list may be
+/// spread over lines (RFC 9110, section 5.3), so that a line of its own leaves others as they are.
+fn expose(headers: &mut HeaderMap) {
+    let mut list = String::new();
+    for name in ALL.into_iter().filter(|name| headers.contains_key(name)) {
+        list.push_str(name.as_str());
+        list.push_str(", ");
+    }
+    list.push_str(RETRY_AFTER.as_str());
+    if let Ok(value) = HeaderValue::from_str(&list) {
+        headers.append(ACCESS_CONTROL_EXPOSE_HEADERS, value);
     }
 }
 
@@ -191,7 +227,7 @@ mod tests {
     #[test]
     fn epoch_counts_from_the_clock_that_decided_and_rounds_up() {
         let [first, ..] = decisions();
-        let style = Style { reset: Reset::Epoch, ietf: false };
+        let style = Style { reset: Reset::Epoch, ..Style::default() };
         let fields = written(&first, style);
         assert!(fields.contains(&("x-ratelimit-reset".into(), "1800000060".into())));
         let late = Decision { at_us: AT_US + 1, ..first };
@@ -215,11 +251,32 @@ mod tests {
     }
 
     #[test]
+    fn the_aliases_say_what_the_fields_of_the_minute_say() {
+        let [_, second, _] = decisions();
+        let fields = written(&second, Style { aliases: true, ..Style::default() });
+        let aliases = [("x-ratelimit-limit-minute", "60"), ("x-ratelimit-remaining-minute", "58")];
+        assert_eq!(fields[6..], pairs(&aliases));
+    }
+
+    #[test]
+    fn the_fields_that_are_there_are_exposed_behind_what_was_exposed_before() {
+        let [first, ..] = decisions();
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("etag"));
+        write(&first, Style { expose: true, ..Style::default() }, &mut headers);
+        let exposed: Vec<_> = headers.get_all(ACCESS_CONTROL_EXPOSE_HEADERS).iter().collect();
+        let own = "x-ratelimit-limit, x-ratelimit-remaining, x-ratelimit-limit-second, \
+                   x-ratelimit-remaining-second, x-ratelimit-reset, x-ratelimit-limited-by, \
+                   retry-after";
+        assert_eq!(exposed, ["etag", own]);
+    }
+
+    #[test]
     fn every_field_that_is_written_is_removed() {
         let [first, ..] = decisions();
         let degraded = Decision { degraded: Some("deadline"), ..first };
         let mut headers = HeaderMap::new();
-        write(&degraded, Style { ietf: true, ..Style::default() }, &mut headers);
+        write(&degraded, Style { ietf: true, aliases: true, ..Style::default() }, &mut headers);
         assert_eq!(headers.len(), ALL.len());
         remove(&mut headers);
         assert!(headers.is_empty());

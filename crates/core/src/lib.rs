@@ -2,8 +2,8 @@
 //!
 //! A caller (an [`Identity`]) asks for a request of some [`Cost`] under a [`Policy`]. A [`Limiter`]
 //! answers with a [`Decision`]: admitted or denied, where both windows stand, which of them
-//! limits, and when to come back. [`headers`] and [`body`] turn a decision into what goes on the
-//! wire. A [`Gate`] joins the steps for every way a request can arrive.
+//! limits, and when to come back. [`headers`], [`body`] and [`problem`] turn a decision into what
+//! goes on the wire. A [`Gate`] joins the steps for every way a request can arrive.
 //!
 //! Two sliding windows decide, [`Window::Minute`] and [`Window::Second`]. A unit admitted at `t`
 //! counts while `now - t < length`; a request is admitted if and only if it fits both windows, and
@@ -39,6 +39,7 @@ mod matcher;
 mod operations;
 mod path;
 mod policy;
+pub mod problem;
 mod standing;
 mod unavailable;
 

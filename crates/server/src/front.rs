@@ -9,10 +9,11 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Response};
 use tracing::Instrument as _;
 use transom_core::body::Messages;
-use transom_core::{Answer, Ask, Gate, Identity, Outcome, headers};
+use transom_core::{Answer, Ask, Gate, Identity, Outcome, headers, problem};
 
 use crate::backend::Backend;
 use crate::config::Secret;
+use crate::exempt::ExemptRequests;
 use crate::gateway::Upstream;
 use crate::identity::Identities;
 use crate::reporter::Reporter;
@@ -25,6 +26,8 @@ pub struct Front {
     pub gate: Gate<Backend>,
     /// Who asks.
     pub identities: Identities,
+    /// What is not limited, whoever asks.
+    pub exempt: ExemptRequests,
     /// How header fields are written.
     pub style: headers::Style,
     /// What refused clients are told.
@@ -79,7 +82,11 @@ impl Front {
         metrics::identified(took);
         let within = Some(self.deadline.saturating_sub(took));
         let ask = Ask { identity: &identity, method, host, path, cost: None, peek: false, within };
-        let answer = self.ask(ask).await;
+        let answer = if self.exempt.has_preflight(method, headers) {
+            self.exempted(ask)
+        } else {
+            self.ask(ask).await
+        };
         Decided { identity, answer }
     }
 
@@ -87,9 +94,9 @@ impl Front {
     pub async fn ask(&self, ask: Ask<'_>) -> Answer {
         let started = Instant::now();
         let span = traces::decision();
-        let answer = if self.identities.is_exempt(ask.identity) {
-            let policy = self.gate.policies().find(ask.method, ask.host, ask.path);
-            Answer { policy: Arc::clone(policy), outcome: Outcome::Exempt }
+        let exempt = self.identities.is_exempt(ask.identity) || self.exempt.has_path(ask.path);
+        let answer = if exempt {
+            self.exempted(ask)
         } else {
             self.gate.ask(ask).instrument(span.clone()).await
         };
@@ -100,6 +107,20 @@ impl Front {
             telemetry::decision(ask.identity, ask.cost, &answer);
         }
         answer
+    }
+
+    fn exempted(&self, ask: Ask<'_>) -> Answer {
+        let policy = self.gate.policies().find(ask.method, ask.host, ask.path);
+        Answer { policy: Arc::clone(policy), outcome: Outcome::Exempt }
+    }
+
+    /// The response to a request that does not pass, in the form that its `Accept` asks for.
+    pub fn refusal_for(&self, decided: &Decided, request: &HeaderMap) -> Option<Response<Bytes>> {
+        let refusal = self.refusal(decided)?;
+        if problem::is_asked_for(request) {
+            return Some(problem::of(refusal, decided.answer.decision()));
+        }
+        Some(refusal)
     }
 
     /// The response to a request that does not pass; `None` where it does.

@@ -9,6 +9,8 @@ pub mod admin;
 pub mod backend;
 pub mod check;
 pub mod config;
+pub mod desk;
+pub mod exempt;
 pub mod front;
 pub mod gateway;
 pub mod identity;

@@ -121,7 +121,7 @@ impl Worker {
                 }
                 _ => {
                     let operator =
-                        Operator::new(Arc::clone(&front), self.lasting.directory.clone());
+                        Operator::new(Arc::clone(&front), self.lasting.directory().cloned());
                     let status = self.reloader.status();
                     let admin = admin::router(Admin::new(front, operator, status, stop));
                     serving.spawn(listen::serve(listener, settings, admin, close))

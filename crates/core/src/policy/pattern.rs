@@ -72,6 +72,34 @@ impl PathPattern {
         &self.text
     }
 
+    /// Whether a path in normal form, as [`normalise`] makes it, matches.
+    ///
+    /// ```
+    /// # use transom_core::PathPattern;
+    /// let health = PathPattern::parse("/health/{probe}")?;
+    /// assert!(health.matches("/health/live"));
+    /// assert!(!health.matches("/health") && !health.matches("/health/live/x"));
+    /// # Ok::<(), transom_core::PolicyError>(())
+    /// ```
+    pub fn matches(&self, path: &str) -> bool {
+        let mut rest = path.split('/').filter(|segment| !segment.is_empty());
+        for segment in &self.segments {
+            match (segment, rest.next()) {
+                (_, None) => return false,
+                (Segment::CatchAll, Some(_)) => return true,
+                (Segment::Literal(literal), Some(found)) if literal != found => return false,
+                (Segment::Literal(_) | Segment::Parameter, Some(_)) => {}
+            }
+        }
+        rest.next().is_none()
+    }
+
+    /// Whether no segment says what it must be, so that the pattern matches nearly every path.
+    pub fn is_vague(&self) -> bool {
+        let is_literal = |segment: &Segment| matches!(segment, Segment::Literal(_));
+        !self.segments.is_empty() && !self.segments.iter().any(is_literal)
+    }
+
     /// The segments in order, without empty ones; none for `/`.
     pub(crate) fn segments(&self) -> &[Segment] {
         &self.segments

@@ -102,3 +102,41 @@ fn modes_are_read_and_written_in_lower_case() {
     let error = "Enforce".parse::<Mode>().unwrap_err().to_string();
     assert_eq!(error, "unknown variant `Enforce`, expected one of `enforce`, `shadow`, `off`");
 }
+
+#[test]
+fn a_pattern_alone_matches_what_the_matcher_would_find_for_it() {
+    for (pattern, path, expected) in [
+        ("/", "/", true),
+        ("/", "/a", false),
+        ("/a", "/", false),
+        ("/a", "/a", true),
+        ("/a", "/a/b", false),
+        ("/a", "/b", false),
+        ("/{x}", "/b", true),
+        ("/{x}", "/", false),
+        ("/{x}", "/b/c", false),
+        ("/a/{x}/c", "/a/b/c", true),
+        ("/a/{x}/c", "/a/b/d", false),
+        ("/a/{*rest}", "/a/b/c", true),
+        ("/a/{*rest}", "/a", false),
+        ("/{*rest}", "/", false),
+    ] {
+        let alone = PathPattern::parse(pattern).unwrap();
+        assert_eq!(alone.matches(path), expected, "{pattern} {path}");
+        let limits = Limits { minute: 1, second: 1 };
+        let mut policy = Policy::new(PolicyName::new("one").unwrap(), limits);
+        policy.path = Some(alone);
+        let policies = crate::Policies::new(vec![policy]).unwrap();
+        let found = policies.find(&Method::GET, None, path).name.as_str();
+        assert_eq!(found == "one", expected, "{pattern} {path}");
+    }
+}
+
+#[test]
+fn a_pattern_without_a_literal_is_vague() {
+    for (pattern, expected) in
+        [("/{*rest}", true), ("/{x}/{*rest}", true), ("/a/{*rest}", false), ("/", false)]
+    {
+        assert_eq!(PathPattern::parse(pattern).unwrap().is_vague(), expected, "{pattern}");
+    }
+}

@@ -61,7 +61,7 @@ async fn decided(
         headers,
     };
     let decided = front.decide(asked).await;
-    let mut response = match front.refusal(&decided) {
+    let mut response = match front.refusal_for(&decided, headers) {
         Some(refusal) => refusal.map(Body::from),
         None => {
             let mut response = Response::new(Body::empty());

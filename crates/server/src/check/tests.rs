@@ -68,6 +68,7 @@ pub(crate) fn front(policies: Vec<Policy>, backend: Backend) -> SharedFront {
         gate: Gate::new(Policies::new(policies).unwrap(), Mode::Enforce, backend),
         identities: Identities::new(vec!["10.0.0.0/8".parse().unwrap()], header, 64, exempt)
             .with_static_keys([key].into()),
+        exempt: crate::exempt::ExemptRequests::default(),
         style: headers::Style::default(),
         messages: Messages::default(),
         deadline: std::time::Duration::from_secs(5),

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use transom_core::Policy;
 
 use super::error::one_line;
-use super::{Config, ExemptEntry};
+use super::{Config, ExemptEntry, IdentityMode, jwt};
 
 impl Config {
     /// What `transom check-config` prints: listeners, store, identity, the policies with the most
@@ -30,8 +30,8 @@ impl Config {
         text
     }
 
-    /// The same as JSON: `listen`, `upstream`, `store`, `identity`, `mode`, `policies`,
-    /// `warnings`.
+    /// The same as JSON: `listen`, `upstream`, `store`, `identity`, `mode`, `exempt`,
+    /// `policies`, `warnings`.
     pub fn to_json(&self) -> Value {
         let listen: serde_json::Map<_, _> = self
             .listen
@@ -45,6 +45,8 @@ impl Config {
             "store": self.store_json(),
             "identity": {
                 "mode": self.identity.mode.as_str(),
+                "header": self.user_header(),
+                "jwt": self.jwt_json(),
                 "api_keys": self.api_keys.len(),
                 "trusted_proxies": self.identity.trusted_proxies,
                 "client_ip_header": self.identity.client_ip_header.as_str(),
@@ -52,6 +54,10 @@ impl Config {
                 "exempt": self.identity.exempt.iter().map(ExemptEntry::to_string).collect::<Vec<_>>(),
             },
             "mode": self.limiter.mode,
+            "exempt": {
+                "preflight": self.limiter.exempt_preflight,
+                "paths": self.limiter.exempt_paths,
+            },
             "policies": self.by_specificity().into_iter().map(policy_json).collect::<Vec<_>>(),
             "warnings": self.warnings(),
         })
@@ -80,6 +86,14 @@ impl Config {
         lines.push(("store".to_owned(), self.store()));
         lines.push(("identity".to_owned(), self.identities()));
         lines.push(("mode".to_owned(), self.limiter.mode.to_string()));
+        let mut exempt =
+            self.limiter.exempt_paths.iter().map(ToString::to_string).collect::<Vec<_>>();
+        if self.limiter.exempt_preflight {
+            exempt.push("CORS preflights".to_owned());
+        }
+        if !exempt.is_empty() {
+            lines.push(("exempt".to_owned(), exempt.join(", ")));
+        }
         lines
     }
 
@@ -116,14 +130,37 @@ impl Config {
         })
     }
 
+    fn user_header(&self) -> Option<&str> {
+        (self.identity.mode == IdentityMode::Header).then(|| self.identity.header.as_str())
+    }
+
+    fn jwt_json(&self) -> Value {
+        let identity = &self.identity;
+        match (identity.mode, identity.jwt_algorithm) {
+            (IdentityMode::Jwt, Some(algorithm)) => json!({
+                "algorithm": jwt::name(algorithm),
+                "key_file": identity.jwt_key_file,
+                "keys_file": identity.jwt_keys_file,
+                "issuer": identity.jwt_issuer,
+                "audience": identity.jwt_audience,
+                "leeway": format_duration(identity.jwt_leeway).to_string(),
+            }),
+            _ => Value::Null,
+        }
+    }
+
     fn identities(&self) -> String {
         let identity = &self.identity;
-        let mut text = format!(
-            "{} ({} in the file), else the address, IPv6 by /{}",
-            identity.mode.as_str(),
-            self.api_keys.len(),
-            identity.ipv6_prefix
-        );
+        let users = match (identity.mode, identity.jwt_algorithm.map(jwt::name)) {
+            (IdentityMode::Header, _) => format!("header {}", identity.header),
+            (IdentityMode::Jwt, Some(algorithm)) => {
+                let of = |claim: &Option<String>| claim.clone().unwrap_or_default();
+                let (issuer, audience) = (of(&identity.jwt_issuer), of(&identity.jwt_audience));
+                format!("jwt {algorithm} from {issuer} for {audience}")
+            }
+            (mode, _) => format!("{} ({} in the file)", mode.as_str(), self.api_keys.len()),
+        };
+        let mut text = format!("{users}, else the address, IPv6 by /{}", identity.ipv6_prefix);
         if identity.trusted_proxies.is_empty() {
             text.push_str("; no proxy is trusted");
         } else {

@@ -15,6 +15,7 @@ mod describe;
 mod error;
 mod gateway;
 mod identity;
+mod jwt;
 mod limiter;
 mod listen;
 mod load;
@@ -68,8 +69,9 @@ pub struct Config {
     pub api_keys: Vec<ApiKey>,
     /// The limiter as a whole, `[limiter]`.
     pub limiter: LimiterConfig,
-    /// Which header fields are written: `headers.reset`, `seconds` (default) or `epoch`, and
-    /// `headers.ietf`, false by default. Or `TRANSOM__HEADERS__RESET` and so on.
+    /// Which header fields are written: `headers.reset`, `seconds` (default) or `epoch`;
+    /// `headers.ietf`, `headers.aliases` and `headers.expose`, false by default. Or
+    /// `TRANSOM__HEADERS__RESET` and so on.
     pub headers: Style,
     /// What refused clients are told: `messages.user`, `messages.ip`, `messages.unavailable`. Or
     /// `TRANSOM__MESSAGES__USER` and so on.

@@ -2,12 +2,14 @@
 //! shown, what a running worker takes up.
 
 mod example;
+mod exempt;
 mod layers;
 mod limits;
 mod refusals;
 mod restart;
 mod shown;
 mod sources;
+mod users;
 
 use super::Config;
 

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use ipnet::IpNet;
 use transom_core::{Limits, Mode, Policy};
 
-use super::{Config, ExemptEntry};
+use super::{Config, ExemptEntry, IdentityMode};
 
 impl Config {
     /// What can be but is likely not meant, a sentence each, with the key it is about.
@@ -13,8 +13,16 @@ impl Config {
         let mut found = Vec::new();
         self.warn_of_listeners(&mut found);
         self.warn_of_networks(&mut found);
+        self.warn_of_users(&mut found);
         if self.limiter.mode == Mode::Off {
             found.push("limiter.mode is off: nothing is limited".to_owned());
+        }
+        for (place, path) in self.limiter.exempt_paths.iter().enumerate() {
+            if path.is_vague() {
+                found.push(format!(
+                    "limiter.exempt_paths[{place}] is {path}: nearly every path is unlimited"
+                ));
+            }
         }
         if self.default_is_missing {
             let Limits { minute, second } = self.policies.default_policy().limits;
@@ -53,11 +61,14 @@ impl Config {
     }
 
     fn warn_of_networks(&self, found: &mut Vec<String>) {
+        let any = match self.identity.mode {
+            IdentityMode::Header => "any user and any address",
+            IdentityMode::ApiKey | IdentityMode::Jwt => "any address",
+        };
         for (place, net) in self.identity.trusted_proxies.iter().enumerate() {
             if is_wide(net) {
                 found.push(format!(
-                    "identity.trusted_proxies[{place}] is {net}: any client in it can name any \
-                     address"
+                    "identity.trusted_proxies[{place}] is {net}: any client in it can name {any}"
                 ));
             }
         }
@@ -79,6 +90,27 @@ impl Config {
             found.push(format!(
                 "identity.ipv6_prefix is {prefix}: one host can take as many limits as it likes"
             ));
+        }
+    }
+
+    /// What another mode would read.
+    fn warn_of_users(&self, found: &mut Vec<String>) {
+        let identity = &self.identity;
+        let mode = identity.mode.as_str();
+        if identity.mode != IdentityMode::ApiKey && !self.api_keys.is_empty() {
+            found.push(format!("api_key: API keys have no effect, identity.mode is {mode}"));
+        }
+        let tokens = [
+            ("jwt_algorithm", identity.jwt_algorithm.is_some()),
+            ("jwt_secret", identity.jwt_secret.is_some()),
+            ("jwt_key_file", identity.jwt_key_file.is_some()),
+            ("jwt_keys_file", identity.jwt_keys_file.is_some()),
+            ("jwt_issuer", identity.jwt_issuer.is_some()),
+            ("jwt_audience", identity.jwt_audience.is_some()),
+        ];
+        for (key, _) in tokens.iter().filter(|(_, set)| *set && identity.mode != IdentityMode::Jwt)
+        {
+            found.push(format!("identity.{key} has no effect, identity.mode is {mode}"));
         }
     }
 }

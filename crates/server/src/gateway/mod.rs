@@ -29,6 +29,7 @@ use hyper::body::Incoming;
 use tower_service::Service;
 
 use crate::front::{Asked, Front, SharedFront};
+use crate::identity::UserHeader;
 use crate::telemetry::request::{Matched, Scope};
 
 pub use body::ResponseBody;
@@ -53,7 +54,9 @@ impl Gateway {
         let (front, peer) = (self.front.load_full(), peer(&parts));
         let trusted = front.identities.is_trusted_proxy(peer);
         let scope = Scope::begin("gateway", &parts.method, &parts.headers, trusted);
-        let received = Received { request_id: scope.id().clone(), parts, body, peer, trusted };
+        let user = front.identities.user_header(peer, &parts.headers);
+        let request_id = scope.id().clone();
+        let received = Received { request_id, parts, body, peer, trusted, user };
         let response = scope.answer(self.decide_and_forward(&front, received)).await;
         if is_head { body::leave_out(response) } else { response }
     }
@@ -72,7 +75,7 @@ impl Gateway {
             headers: &parts.headers,
         };
         let decided = front.decide(asked).await;
-        let mut response = match front.refusal(&decided) {
+        let mut response = match front.refusal_for(&decided, &parts.headers) {
             Some(refusal) => refusal.map(|json| Either::Left(Full::new(json))),
             None => {
                 let mut response = front.upstream.answer(received).await;
@@ -111,6 +114,8 @@ struct Received {
     peer: IpAddr,
     /// Whether that is a proxy whose word counts.
     trusted: bool,
+    /// The header that names users, where one does.
+    user: Option<UserHeader>,
 }
 
 /// The other end of the connection. Every listener notes it; without that note, all callers are

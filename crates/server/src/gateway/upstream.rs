@@ -100,7 +100,7 @@ impl Upstream {
     }
 
     async fn try_answer(&self, received: Received) -> Result<Response<ResponseBody>, Failure> {
-        let Received { mut parts, body, request_id, peer, trusted } = received;
+        let Received { mut parts, body, request_id, peer, trusted, user } = received;
         if parts.method == Method::CONNECT {
             return Err(Failure::Connect);
         }
@@ -111,6 +111,9 @@ impl Upstream {
         forwarded::write(&mut parts.headers, peer, trusted, host.as_ref());
         parts.headers.insert(X_REQUEST_ID, request_id);
         traces::pass_on(&mut parts.headers);
+        if let Some(user) = user {
+            user.write(&mut parts.headers);
+        }
         join_cookies(&mut parts.headers);
         frame(&mut parts.headers, &body);
         match host {

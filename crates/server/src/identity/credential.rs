@@ -1,7 +1,9 @@
-//! Where an API key may stand in a request.
+//! Where an API key or a token may stand in a request.
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
+
+use super::user_header;
 
 /// The longest key that is looked at, in bytes. A longer one is invalid.
 const KEY_MAX: usize = 256;
@@ -12,6 +14,12 @@ pub(super) fn api_keys(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
     let bearer = headers.get(AUTHORIZATION).and_then(|value| bearer(value.as_bytes()));
     let header = headers.get("x-api-key").map(|value| value.as_bytes().trim_ascii());
     [bearer, header].into_iter().flatten().filter(|key| (1..=KEY_MAX).contains(&key.len()))
+}
+
+/// The token that a request shows, `Authorization: Bearer TOKEN` on one line: of two, the upstream
+/// might take the other.
+pub(super) fn token(headers: &HeaderMap) -> Option<&[u8]> {
+    bearer(user_header::only(headers, &AUTHORIZATION)?.as_bytes())
 }
 
 /// The token behind the scheme `Bearer`, in any case.

@@ -1,27 +1,44 @@
-//! Who asks: a user by a valid API key, anyone else by address.
+//! Who asks: a user by a valid API key, by the word of a trusted proxy or by a verified token,
+//! whichever is configured; anyone else by address.
 
 mod client_address;
+mod configured;
 mod credential;
+mod token;
+mod user_header;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
 use transom_core::Identity;
 use transom_redis::{Digest, KeyDirectory};
 
 pub use client_address::{ClientAddress, ForwardedHeader};
+pub use configured::tokens;
+pub use jsonwebtoken::Algorithm;
+pub use token::{KeyError, TokenKeys, TokenRules, Tokens};
+pub(crate) use user_header::UserHeader;
 
 /// Finds the identity of a caller, once per request.
 #[derive(Debug)]
 pub struct Identities {
     addresses: ClientAddress,
     ipv6_prefix: u8,
+    users: Users,
     static_keys: HashMap<Digest, Identity>,
     directory: Option<KeyDirectory>,
     exempt: Exempt,
+}
+
+/// What names a user.
+#[derive(Debug)]
+enum Users {
+    ApiKeys,
+    Header(HeaderName),
+    Tokens(Box<Tokens>),
 }
 
 /// Who is not limited.
@@ -38,13 +55,14 @@ impl Identities {
     /// are cut to `ipv6_prefix` bits.
     pub fn new(
         trusted_proxies: Vec<IpNet>,
-        header: http::HeaderName,
+        header: HeaderName,
         ipv6_prefix: u8,
         exempt: Exempt,
     ) -> Self {
         Self {
             addresses: ClientAddress::new(trusted_proxies, header),
             ipv6_prefix,
+            users: Users::ApiKeys,
             static_keys: HashMap::new(),
             directory: None,
             exempt,
@@ -65,19 +83,47 @@ impl Identities {
         self
     }
 
-    /// The identity of a caller. A valid key gives its user, whatever the address; anything
-    /// else, an invalid or revoked key included, gives the address. While Redis cannot be
-    /// reached, or not within `deadline`, a key that this worker has not looked up before counts
-    /// on the address.
+    /// Users by what a trusted proxy says in this header, in place of API keys.
+    #[must_use]
+    pub fn with_user_header(mut self, header: HeaderName) -> Self {
+        self.users = Users::Header(header);
+        self
+    }
+
+    /// Users by verified tokens, in place of API keys.
+    #[must_use]
+    pub fn with_tokens(mut self, tokens: Tokens) -> Self {
+        self.users = Users::Tokens(Box::new(tokens));
+        self
+    }
+
+    /// The identity of a caller. A valid key or token, or the word of a trusted proxy, gives its
+    /// user, whatever the address; anything else, an invalid or revoked key included, gives the
+    /// address. While Redis cannot be reached, or not within `deadline`, a key that this worker
+    /// has not looked up before counts on the address.
     pub async fn of(&self, peer: IpAddr, headers: &HeaderMap, deadline: Duration) -> Identity {
+        let user = match &self.users {
+            Users::ApiKeys => self.by_api_key(headers, deadline).await,
+            Users::Header(name) if self.is_trusted_proxy(peer) => user_header::user(headers, name),
+            Users::Header(_) => None,
+            Users::Tokens(tokens) => {
+                credential::token(headers).and_then(|token| tokens.user_of(token))
+            }
+        };
+        user.unwrap_or_else(|| Identity::ip(self.addresses.of(peer, headers), self.ipv6_prefix))
+    }
+
+    /// The user of the first valid key that a request shows.
+    async fn by_api_key(&self, headers: &HeaderMap, deadline: Duration) -> Option<Identity> {
         let started = Instant::now();
         for key in credential::api_keys(headers) {
             let left = deadline.saturating_sub(started.elapsed());
-            if let Some(user) = self.user_of(Digest::of(key), left).await {
+            let user = self.user_of(Digest::of(key), left).await;
+            if user.is_some() {
                 return user;
             }
         }
-        Identity::ip(self.addresses.of(peer, headers), self.ipv6_prefix)
+        None
     }
 
     async fn user_of(&self, digest: Digest, within: Duration) -> Option<Identity> {
@@ -86,6 +132,14 @@ impl Identities {
         }
         let id = self.directory.as_ref()?.user_of(digest, within).await.ok()??;
         Identity::user(&id).ok()
+    }
+
+    /// What the upstream may see of the header that names users, where one does.
+    pub(crate) fn user_header(&self, peer: IpAddr, headers: &HeaderMap) -> Option<UserHeader> {
+        match &self.users {
+            Users::Header(name) => Some(UserHeader::of(headers, name, self.is_trusted_proxy(peer))),
+            Users::ApiKeys | Users::Tokens(_) => None,
+        }
     }
 
     /// Whether an identity is never limited.

@@ -62,3 +62,70 @@ fn exemption_holds_for_networks_and_single_identities() {
         assert_eq!(identities.is_exempt(&identity.parse().unwrap()), exempt, "{identity}");
     }
 }
+
+/// Who a request is counted on where `x-user-id` names users; `user` is what the upstream sees of
+/// that header.
+async fn stated(peer: &str, values: &[&str]) -> (String, Option<String>) {
+    let name = HeaderName::from_static("x-user-id");
+    let identities = identities().with_user_header(name.clone());
+    let mut headers = HeaderMap::new();
+    headers.append("x-api-key", HeaderValue::from_static("k1"));
+    headers.append("connection", HeaderValue::from_static("x-user-id"));
+    for value in values {
+        headers.append(&name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+    }
+    let peer = peer.parse().unwrap();
+    let identity = identities.of(peer, &headers, Duration::from_secs(5)).await;
+    identities.user_header(peer, &headers).unwrap().write(&mut headers);
+    let left: Vec<_> = headers.get_all(&name).iter().map(|value| value.to_str().unwrap()).collect();
+    (identity.to_string(), (!left.is_empty()).then(|| left.join("|")))
+}
+
+#[tokio::test]
+async fn a_header_names_the_user_from_a_trusted_proxy_alone() {
+    let seen = Some("42".to_owned());
+    assert_eq!(stated(PROXY, &["42"]).await, ("user:42".to_owned(), seen.clone()));
+    assert_eq!(stated("::ffff:10.0.0.1", &["42"]).await, ("user:42".to_owned(), seen));
+    let stranger = ("ip:198.51.100.1".to_owned(), None);
+    assert_eq!(stated("198.51.100.1", &["42"]).await, stranger);
+    assert_eq!(stated("198.51.100.1", &[]).await, stranger, "an API key has no effect");
+    let proxy = ("ip:10.0.0.1".to_owned(), None);
+    for values in [&[][..], &[""], &["42", "42"], &["4 2"], &["\u{e4}"], &["42,43"]] {
+        assert_eq!(stated(PROXY, values).await, proxy, "{values:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_names_the_user_from_any_address_and_a_wrong_one_nobody() {
+    let rules = TokenRules {
+        algorithm: Algorithm::HS256,
+        issuer: "i".to_owned(),
+        audience: "a".to_owned(),
+        leeway: Duration::ZERO,
+    };
+    // {"iss":"i","aud":"a","sub":"42","exp":4102444800}, with a secret of 32 bytes `k`.
+    let token = "eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJpIiwiYXVkIjoiYSIsInN1YiI6IjQyIiwiZXhwIjo0MTAyNDQ0O\
+                 DAwfQ.F_V02DLKENESEWeBZiMnbC9iRi0Vdisn7l-eUimKaXo";
+    let identities =
+        identities().with_tokens(Tokens::new(&rules, TokenKeys::from_secret(&[b'k'; 32])));
+    for (lines, expected) in [
+        (vec![format!("Bearer {token}")], "user:42"),
+        (vec![format!("bearer  {token}")], "user:42"),
+        (vec![format!("Basic {token}")], "ip:198.51.100.1"),
+        (vec![token.to_owned()], "ip:198.51.100.1"),
+        (vec![format!("Bearer {token}"), "Bearer x".to_owned()], "ip:198.51.100.1"),
+        (vec![format!("Bearer {token}x")], "ip:198.51.100.1"),
+        (vec!["Bearer k1".to_owned()], "ip:198.51.100.1"),
+        (vec![], "ip:198.51.100.1"),
+    ] {
+        let mut headers = HeaderMap::new();
+        for line in &lines {
+            headers.append(AUTHORIZATION, HeaderValue::from_str(line).unwrap());
+        }
+        headers.append("x-api-key", HeaderValue::from_static("k1"));
+        let peer = "198.51.100.1".parse().unwrap();
+        let identity = identities.of(peer, &headers, Duration::from_secs(5)).await;
+        assert_eq!(identity.as_str(), expected, "{lines:?}");
+        assert!(identities.user_header(peer, &headers).is_none());
+    }
+}

@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use crate::identity::KeyError;
+
 /// Why a worker cannot start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -28,6 +30,16 @@ pub enum StartError {
         path: String,
         /// What the system said.
         source: std::io::Error,
+    },
+    /// A file that the configuration names holds no key by which tokens can be verified.
+    #[error("{key}: cannot use {path}")]
+    Keys {
+        /// The key in the configuration.
+        key: &'static str,
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        source: KeyError,
     },
     /// Requests cannot go to the upstream.
     #[error("gateway.upstream")]

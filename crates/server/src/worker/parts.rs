@@ -9,10 +9,10 @@ use transom_redis::{KeyDirectory, RedisLimiter, Settings, Tls};
 
 use super::StartError;
 use crate::backend::Backend;
-use crate::config::{Config, GatewayConfig, RedisConfig};
+use crate::config::{Config, GatewayConfig, IdentityMode, RedisConfig};
 use crate::front::Front;
 use crate::gateway::{Upstream, UpstreamSettings};
-use crate::identity::Identities;
+use crate::identity::{Identities, tokens};
 use crate::reporter::Reporter;
 
 /// What outlives a configuration: who decides, with the windows held in process, and the API keys
@@ -20,7 +20,7 @@ use crate::reporter::Reporter;
 #[derive(Clone, Debug)]
 pub(crate) struct Lasting {
     pub(super) backend: Backend,
-    pub(super) directory: Option<KeyDirectory>,
+    directory: Option<KeyDirectory>,
     /// Follows the roster, unless the configuration says how many workers there are.
     pub(super) counted: Share,
     /// The mode that was set for the fleet.
@@ -47,10 +47,15 @@ impl Lasting {
         Ok(Self { backend, directory, counted, fleet_mode, reporter })
     }
 
+    /// The API keys in Redis, where there is one.
+    pub(crate) const fn directory(&self) -> Option<&KeyDirectory> {
+        self.directory.as_ref()
+    }
+
     /// The front under a configuration.
     pub(crate) fn front(&self, config: &Config) -> Result<Front, StartError> {
         let upstream = Upstream::new(&upstream_settings(&config.gateway))?;
-        Ok(self.front_with(config, Arc::new(upstream)))
+        self.front_with(config, Arc::new(upstream))
     }
 
     /// The front under a configuration that takes the place of `old`, under which `front` was
@@ -62,29 +67,30 @@ impl Lasting {
         config: &Config,
     ) -> Result<Front, StartError> {
         if upstream_settings(&old.gateway) == upstream_settings(&config.gateway) {
-            return Ok(self.front_with(config, Arc::clone(&front.upstream)));
+            return self.front_with(config, Arc::clone(&front.upstream));
         }
         self.front(config)
     }
 
-    fn front_with(&self, config: &Config, upstream: Arc<Upstream>) -> Front {
+    fn front_with(&self, config: &Config, upstream: Arc<Upstream>) -> Result<Front, StartError> {
         let gate = Gate::new(config.policies.clone(), config.limiter.mode, self.backend.clone())
             .with_fleet_mode(self.fleet_mode.clone())
             .with_penalty(config.penalty.rules());
-        Front {
+        Ok(Front {
             gate,
             warnings: config.warnings(),
             admin_token: config.admin.token.clone(),
             reporter: Arc::clone(&self.reporter),
-            identities: self.identities(config),
+            identities: self.identities(config)?,
+            exempt: config.limiter.exempt_requests(),
             style: config.headers,
             messages: config.messages.clone(),
             deadline: config.redis.deadline,
             upstream,
-        }
+        })
     }
 
-    fn identities(&self, config: &Config) -> Identities {
+    fn identities(&self, config: &Config) -> Result<Identities, StartError> {
         let identity = &config.identity;
         let keys = config.api_keys.iter().map(|key| (key.sha256, key.user.clone()));
         let identities = Identities::new(
@@ -94,10 +100,15 @@ impl Lasting {
             identity.exempt_by_kind(),
         )
         .with_static_keys(keys.collect());
-        match &self.directory {
+        let identities = match &self.directory {
             Some(directory) => identities.with_directory(directory.clone()),
             None => identities,
-        }
+        };
+        Ok(match (identity.mode, tokens(identity)?) {
+            (IdentityMode::Header, _) => identities.with_user_header(identity.header.clone()),
+            (_, Some(tokens)) => identities.with_tokens(tokens),
+            _ => identities,
+        })
     }
 }
 

@@ -129,7 +129,7 @@ async fn the_answer_is_among_the_extensions_of_every_response() {
 async fn style_and_messages_are_those_of_the_application() {
     let gate = Scripted::gate(Policies::default(), Ok(denied()));
     let layer = RateLimitLayer::new(gate, user_42)
-        .style(Style { reset: Reset::Epoch, ietf: true })
+        .style(Style { reset: Reset::Epoch, ietf: true, ..Style::default() })
         .messages(Messages { user: "Slow down.".into(), ..Messages::default() });
     let response = answer(&layer, &Upstream::default()).await;
     assert_eq!(field(response.headers(), "x-ratelimit-reset"), Some("1800000001"));

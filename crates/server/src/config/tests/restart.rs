@@ -49,6 +49,10 @@ tls_key = 'client.key'
 level = 'error'
 format = 'json'
 decisions = true
+requests = true
+[tracing]
+otlp_endpoint = 'http://127.0.0.1:4318'
+sample_ratio = 0.5
 [local]
 max_identities = 1
 ";

@@ -83,6 +83,7 @@ fn front(limits: Limits, trusted: Vec<IpNet>, upstream: Upstream) -> Front {
         reporter: std::sync::Arc::default(),
         gate: Gate::new(policies, Mode::Enforce, backend),
         identities: Identities::new(trusted, header, 64, Exempt::default()),
+        exempt: crate::exempt::ExemptRequests::default(),
         style: Style::default(),
         messages: Messages::default(),
         deadline: std::time::Duration::from_secs(5),
