@@ -1,6 +1,7 @@
 //! One worker as a process, on real sockets: what a newcomer, a client, an operator and a broken
 //! Redis meet.
 
+mod admin_api;
 mod api_keys;
 mod arguments;
 mod client;
@@ -17,6 +18,7 @@ mod kubernetes;
 mod metrics;
 mod outage;
 mod paths;
+mod penalties;
 mod process;
 mod prometheus;
 mod reload;

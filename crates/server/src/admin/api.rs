@@ -95,7 +95,15 @@ impl From<OperatorError> for ApiError {
 
 impl From<JsonRejection> for ApiError {
     fn from(rejection: JsonRejection) -> Self {
-        Self(rejection.status(), rejection.body_text())
+        match rejection {
+            // What the library says first is not about the mistake.
+            JsonRejection::JsonDataError(error) => {
+                let text = error.body_text();
+                let reason = text.split_once("target type: ").map_or(&*text, |(_, reason)| reason);
+                Self(StatusCode::BAD_REQUEST, reason.to_owned())
+            }
+            other => Self(other.status(), other.body_text()),
+        }
     }
 }
 
