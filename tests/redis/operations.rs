@@ -117,11 +117,11 @@ async fn a_storm_of_denials_is_a_block_and_few_writes() {
     assert!(setup.limiter.admit(&asked).await.unwrap().allowed);
     let before = setup.calls(&WRITES).await;
     let started = tokio::time::Instant::now();
-    let mut denials = 0u32;
+    let mut denials = 0;
     loop {
         let answers = (0..50).map(|_| setup.limiter.admit(&asked));
         let answers = futures_util::future::join_all(answers).await;
-        denials += answers.iter().filter(|answer| !answer.as_ref().unwrap().allowed).count() as u32;
+        denials += answers.iter().filter(|answer| !answer.as_ref().unwrap().allowed).count();
         if answers.iter().any(|answer| {
             answer.as_ref().is_ok_and(|decision| decision.limited_by == LimitedBy::Penalty)
         }) {
