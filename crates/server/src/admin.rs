@@ -122,8 +122,10 @@ async fn readyz(State(worker): State<Admin>) -> Response {
 /// What Prometheus fetches. With thousands of policies it is megabytes of text, which is not
 /// written between two decisions.
 async fn metrics(State(worker): State<Admin>) -> Response {
-    let waiting = worker.front.load().gate.limiter().redis().map(RedisLimiter::waiting);
-    let text = tokio::task::spawn_blocking(move || telemetry::metrics::render(waiting)).await;
+    let front = worker.front.load_full();
+    let waiting = front.gate.limiter().redis().map(RedisLimiter::waiting);
+    let render = move || telemetry::metrics::render(front.gate.mode(), waiting);
+    let text = tokio::task::spawn_blocking(render).await;
     ([(CONTENT_TYPE, PROMETHEUS_TEXT)], text.unwrap_or_default()).into_response()
 }
 
