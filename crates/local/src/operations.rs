@@ -213,3 +213,6 @@ impl<C: Clock> Operations for LocalLimiter<C> {
         Ok(self.desk.lock().changes.iter().take(max).cloned().collect())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -34,6 +34,12 @@ impl Standings {
         self.held.write().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How many are held, those that have ended included.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.count.load(Ordering::Acquire)
+    }
+
     fn is_empty(&self) -> bool {
         self.count.load(Ordering::Acquire) == 0
     }
