@@ -3,6 +3,10 @@
 
 use std::net::SocketAddr;
 
+use bytes::Bytes;
+use http_body_util::Empty;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 use transom_tests::RedisServer;
 
@@ -98,6 +102,28 @@ async fn without_a_token_only_names_of_this_machine_are_answered() {
         let expected = format!("HTTP/1.1 {status} ");
         assert!(answer.starts_with(&expected), "{host}: {answer}");
     }
+}
+
+#[tokio::test]
+async fn an_absolute_target_and_http_2_name_their_host_too() {
+    let worker = Worker::start("").await;
+    let target =
+        format!("GET http://rebound.example/api/status HTTP/1.1\r\nHost: {}", worker.admin);
+    let head = format!("{target}\r\nConnection: close\r\n\r\n");
+    let answer = crate::client::raw(worker.admin, head.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
+
+    let http2 = Client::builder(TokioExecutor::new()).http2_only(true).build_http::<Empty<Bytes>>();
+    let url = format!("http://{}/api/status", worker.admin);
+    let ask = |origin: Option<&str>| {
+        let request = http::Request::get(&url);
+        let request = origin.into_iter().fold(request, |request, o| request.header("origin", o));
+        http2.request(request.body(Empty::new()).expect("a request"))
+    };
+    let own = format!("http://{}", worker.admin);
+    assert_eq!(ask(None).await.expect("an answer").status(), 200);
+    assert_eq!(ask(Some(&own)).await.expect("an answer").status(), 200);
+    assert_eq!(ask(Some("http://evil.example")).await.expect("an answer").status(), 403);
 }
 
 #[tokio::test]

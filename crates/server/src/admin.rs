@@ -72,6 +72,7 @@ pub fn router(admin: Admin) -> Router {
         .with_state(admin)
         .merge(guarded)
         .layer(DefaultBodyLimit::max(BODY_MAX))
+        .layer(middleware::map_request(auth::name_host))
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
 }
