@@ -44,6 +44,8 @@ pub(crate) struct Worker {
     client: Client<HttpConnector, Full<Bytes>>,
     /// Without a slash at its end.
     url: String,
+    /// Whether nobody has named it.
+    by_default: bool,
     token: Option<HeaderValue>,
 }
 
@@ -68,15 +70,17 @@ impl Api {
         let configured = args.token.as_deref();
         let configured = configured.or(config.admin.token.as_ref().map(|token| token.expose()));
         let token = configured.filter(|token| !token.is_empty()).map(bearer).transpose()?;
-        let url = match (&args.admin, &args.default_admin) {
-            (Some(url), _) => base("--admin", url)?,
-            (None, Some(url)) if !url.is_empty() => base("TRANSOM_ADMIN", url)?,
-            _ => own_admin(&config),
+        let named = match (&args.admin, &args.default_admin) {
+            (Some(url), _) => Some(base("--admin", url)?),
+            (None, Some(url)) if !url.is_empty() => Some(base("TRANSOM_ADMIN", url)?),
+            _ => None,
         };
+        let by_default = named.is_none();
+        let url = named.unwrap_or_else(|| own_admin(&config));
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(CONNECT_PATIENCE));
         let client = Client::builder(TokioExecutor::new()).build(connector);
-        Ok(Self::There(Box::new(Worker { client, url, token })))
+        Ok(Self::There(Box::new(Worker { client, url, by_default, token })))
     }
 
     /// Reads a document.
@@ -185,7 +189,8 @@ impl Worker {
     }
 
     fn silent(&self, why: &str) -> Failure {
-        let said = format!("the admin API at {} cannot be reached: {why}", self.url);
+        let hint = if self.by_default { "; --admin names another, --redis a Redis" } else { "" };
+        let said = format!("the admin API at {} cannot be reached: {why}{hint}", self.url);
         Failure { exit: Exit::Unavailable, said }
     }
 }
