@@ -15,6 +15,7 @@ use crate::show::{both, listing, now_us, plain, table};
 
 /// Creates, lists and revokes API keys.
 #[derive(Clone, Debug, clap::Args)]
+#[command(arg_required_else_help = false)]
 pub(crate) struct Key {
     #[command(subcommand)]
     action: Action,

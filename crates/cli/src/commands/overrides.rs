@@ -12,6 +12,7 @@ use crate::show::{both, end, listing, now_us, plain, table};
 
 /// Gives an identity limits of its own.
 #[derive(Clone, Debug, clap::Args)]
+#[command(arg_required_else_help = false)]
 pub(crate) struct Override {
     #[command(subcommand)]
     action: Action,
