@@ -39,7 +39,8 @@ pub(crate) struct Args {
     #[arg(long, global = true, hide = true, env = "TRANSOM_ADMIN", value_name = "URL")]
     pub(crate) default_admin: Option<String>,
 
-    /// For operators: the token of the admin API; by default admin.token of the configuration
+    /// For operators: the token of the admin API, better in TRANSOM_TOKEN, where it is not seen in
+    /// a list of processes; by default admin.token of the configuration
     #[arg(
         long,
         global = true,

@@ -149,6 +149,9 @@ async fn reset_mode_and_the_rest(cli: &Cli) {
     cli.done("block user:42").await;
     cli.done("explain user:42").await;
     cli.done("unblock user:42").await;
+    cli.done("mode off").await;
+    let said = cli.done("explain user:42").await;
+    assert!(said.contains("is not limited: the mode of default is off"), "{said}");
     cli.done("mode enforce").await;
     cli.fails("mode loud", 2, &["'loud'", "shadow"]).await;
 

@@ -48,6 +48,19 @@ async fn nobody_who_answers_is_exit_code_3() {
     configured.fails("mode", 3, &[&closed.address.to_string(), "--admin", "--redis"]).await;
 }
 
+/// Goal: a worker that has lost its Redis is no answer to an operator.
+#[tokio::test]
+async fn a_worker_whose_redis_does_not_answer_is_exit_code_3() {
+    let closed = ClosedPort::new();
+    let url = format!("redis://{}", closed.address);
+    let worker = Worker::with(CONFIG, &[("TRANSOM__REDIS__URL", &url)]).await;
+    let cli = Cli::over(&worker);
+    for command in COMMANDS {
+        cli.fails(command, 3, &["redis is unreachable: "]).await;
+    }
+    assert_eq!(cli.run("doctor").await.code, Some(3));
+}
+
 #[tokio::test]
 async fn a_token_that_is_wrong_or_missing_is_exit_code_2() {
     let worker = Worker::with(CONFIG, &[("TRANSOM__ADMIN__TOKEN", "sesame")]).await;
