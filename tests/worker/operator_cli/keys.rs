@@ -25,7 +25,8 @@ async fn work_through(cli: &Cli) {
     assert_eq!(cli.done("key list").await, "there are no such keys\n");
     let (first, second) = (create(cli, "42").await, create(cli, "7").await);
     let created = cli.run("key create --user 42 --json").await;
-    let third: Value = serde_json::from_str(&created.stdout).unwrap();
+    let third: Value = serde_json::from_str(&created.stdout).expect("a document");
+    let third = third["digest"].as_str().expect("its digest");
     let digests = [&first, &second].map(|key| Digest::of(key.as_bytes()).to_string());
     let said = cli.done("key list").await;
     for digest in &digests {
@@ -41,7 +42,7 @@ async fn work_through(cli: &Cli) {
     let said = cli.fails(&format!("key revoke {first}"), 1, &[&digests[0]]).await;
     assert!(!said.contains(&first), "{said}");
     cli.done(&format!("key revoke {}", digests[1].to_uppercase())).await;
-    cli.json(&format!("key revoke {}", third["digest"].as_str().unwrap()), 0).await;
+    cli.json(&format!("key revoke {third}"), 0).await;
     assert_eq!(cli.done("key list").await, "there are no such keys\n");
     cli.fails("key create", 2, &["--user"]).await;
     cli.fails("key revoke", 2, &["<DIGEST-OR-KEY>"]).await;
