@@ -16,6 +16,7 @@ mod identity_modes;
 mod issuer;
 mod kubernetes;
 mod metrics;
+mod operator_cli;
 mod outage;
 mod paths;
 mod penalties;
