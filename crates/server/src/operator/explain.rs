@@ -70,6 +70,9 @@ pub(super) fn explanation(
         source: decision.map(|decision| decision.source),
         degraded: decision.and_then(|decision| decision.degraded).map(str::to_owned),
     };
+    if never_passes(&explanation) {
+        explanation.passes_at_us = None;
+    }
     explanation.summary = summary(&explanation, decision);
     explanation
 }
@@ -101,9 +104,17 @@ fn summary(said: &Explanation, decision: Option<&Decision>) -> String {
     };
     let next = match decision.retry_after_us {
         None => String::new(),
+        Some(_) if never_passes(said) => " As things stand, none ever passes.".to_owned(),
         Some(wait_us) => format!(" The next one passes in {}.", seconds(wait_us)),
     };
     format!("{request} {verdict}: {why}; {limits}.{next}")
+}
+
+/// Whether waiting does not help: a block without end, or a cost above a limit.
+fn never_passes(said: &Explanation) -> bool {
+    let endless = said.block.as_ref().is_some_and(|block| block.until_us.is_none());
+    let mut windows = said.minute.iter().chain(&said.second);
+    endless || windows.any(|window| said.policy.cost.units() > window.limit)
 }
 
 fn used(window: &str, state: &WindowState) -> String {
