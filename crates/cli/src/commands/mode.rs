@@ -15,6 +15,9 @@ use crate::commands::say_either;
 pub(crate) struct Mode {
     /// What to set; without it the mode is shown
     mode: Option<Wanted>,
+    /// Take back what was set: each worker's limiter.mode holds again
+    #[arg(long, conflicts_with = "mode")]
+    unset: bool,
     #[command(flatten)]
     signed: Signed,
     #[command(flatten)]
@@ -45,16 +48,18 @@ impl From<Wanted> for FleetMode {
 impl Mode {
     pub(crate) async fn run(self, api: &Api) -> anyhow::Result<Exit> {
         let path = path(&["mode"], &[]);
-        let Some(wanted) = self.mode else {
+        if self.mode.is_none() && !self.unset {
             let mode: ModeDoc = api.get(&path).await?;
             say_either(self.form, &mode, || render(&mode))?;
             return Ok(Exit::Done);
-        };
+        }
         let Signed { by, reason } = self.signed;
-        let wish = NewMode { mode: wanted.into(), by, reason };
+        let wish = NewMode { mode: self.mode.map(FleetMode::from), by, reason };
         let mode: ModeDoc = api.send(Method::PUT, &path, &wish).await?;
         say_either(self.form, &mode, || {
-            format!("{} is set for the whole fleet, and in force within a second", mode.mode)
+            let what =
+                if self.unset { "the mode of the configuration" } else { mode.mode.as_str() };
+            format!("{what} is set for the whole fleet, and in force within a second")
         })?;
         Ok(Exit::Done)
     }

@@ -41,8 +41,13 @@ pub(super) fn explanation(
     let block = standing.penalty.block.as_ref();
     let blocks = |_: &&_| standing.penalty.blocked_us(at_us) > 0;
     let exempt = matches!(answer.outcome, Outcome::Exempt).then(|| {
-        let by_policy = mode == Mode::Off;
-        if by_policy { format!("the mode of {} is off", policy.name) } else { EXEMPT.to_owned() }
+        if front.exempt.has_path(asked.path) {
+            "limiter.exempt_paths names its path".to_owned()
+        } else if front.identities.is_exempt(asked.identity) {
+            EXEMPT.to_owned()
+        } else {
+            format!("the mode of {} is off", policy.name)
+        }
     });
     let mut explanation = Explanation {
         identity: name.to_owned(),
