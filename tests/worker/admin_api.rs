@@ -158,6 +158,15 @@ async fn mistakes_are_named() {
         ("POST", "/api/keys", json!({"user": ""}), 400, "user: a user id is not empty"),
         ("DELETE", overrides, json!(null), 404, "user:42 has no override for all policies"),
         ("DELETE", "/api/blocks/user:42", json!(null), 404, "user:42 is not blocked"),
+        ("DELETE", "/api/blocks/user:42?policy=default", json!(null), 400, "policy"),
+        (
+            "POST",
+            "/api/identities/user:42/reset",
+            json!({"policy": "serach"}),
+            400,
+            "policy: there",
+        ),
+        ("DELETE", "/api/overrides/user:42?policy=a%20b", json!(null), 400, "policy: "),
         ("DELETE", "/api/keys/12", json!(null), 400, "digest: "),
         ("DELETE", &format!("/api/keys/{}", "0".repeat(64)), json!(null), 404, "there is no key"),
         ("GET", "/api/identities/user:42/explain?method=A%20B", json!(null), 400, "method: "),
@@ -193,6 +202,65 @@ async fn what_needs_redis_says_so_and_the_rest_works_in_process() {
     let actions: Vec<_> =
         audit["items"].as_array().expect("items").iter().map(|change| &change["action"]).collect();
     assert_eq!(actions, ["mode.set", "override.set"]);
+}
+
+#[tokio::test]
+async fn what_cannot_be_put_on_record_is_not_done() {
+    let server = RedisServer::start().await;
+    let mut connection = server.connect().await;
+    let worker = Worker::with("", &[("TRANSOM__REDIS__URL", &server.url)]).await;
+    let mut spoil = redis::cmd("SET");
+    spoil.arg("transom:1:audit").arg("no stream");
+    spoil.exec_async(&mut connection).await.expect("a server of this test");
+    for (method, path, sent) in [
+        ("PUT", "/api/blocks/user:5", json!({})),
+        ("PUT", "/api/overrides/user:5", json!({"minute": 1, "second": 1})),
+        ("PUT", "/api/mode", json!({"mode": "off"})),
+        ("POST", "/api/keys", json!({"user": "5"})),
+    ] {
+        let reply = put(worker.admin, method, path, &sent).await;
+        assert_eq!(reply.status(), 503, "{method} {path}: {reply:?}");
+    }
+    for list in ["/api/blocks", "/api/overrides", "/api/keys"] {
+        let listed = body(&get(worker.admin, list).await);
+        assert_eq!(listed["items"], json!([]), "{list}");
+    }
+    assert_eq!(body(&get(worker.admin, "/api/mode").await)["fleet"], json!(null));
+}
+
+#[tokio::test]
+async fn an_override_of_a_policy_that_is_gone_can_be_deleted_and_a_mode_taken_back() {
+    let config = "[[policy]]\nname = \"old\"\npath = \"/old\"\nminute = 1\nsecond = 1\n";
+    let worker = Worker::start(config).await;
+    let limits = json!({"minute": 7, "second": 7, "policy": "old"});
+    assert_eq!(put(worker.admin, "PUT", "/api/overrides/user:42", &limits).await.status(), 200);
+    worker.configure("");
+    worker.says("a new configuration is in force", 1).await;
+    let gone = "/api/overrides/user:42?policy=old";
+    assert_eq!(send(worker.admin, "DELETE", gone, &[], "").await.status(), 200);
+    assert_eq!(send(worker.admin, "DELETE", gone, &[], "").await.status(), 404);
+
+    for (mode, in_force) in [(json!("shadow"), "shadow"), (json!(null), "enforce")] {
+        let reply = put(worker.admin, "PUT", "/api/mode", &json!({"mode": mode})).await;
+        assert_eq!(body(&reply)["mode"], in_force, "{reply:?}");
+    }
+}
+
+#[tokio::test]
+async fn explain_names_what_exempts() {
+    let config = "[identity]\nexempt = [\"user:monitor\"]\n[limiter]\nexempt_paths = [\"/healthz\"]\n\
+                  [[policy]]\nname = \"off\"\npath = \"/off\"\nminute = 1\nsecond = 1\nmode = \"off\"\n";
+    let worker = Worker::start(config).await;
+    for (identity, path, why) in [
+        ("user:monitor", "/", "identity.exempt"),
+        ("user:42", "/healthz", "limiter.exempt_paths"),
+        ("user:42", "/off", "the mode of off is off"),
+    ] {
+        let asked = format!("/api/identities/{identity}/explain?path={path}");
+        let said = body(&get(worker.admin, &asked).await);
+        assert!(said["exempt"].as_str().expect("why").contains(why), "{said}");
+        assert!(said["summary"].as_str().expect("words").contains(why), "{said}");
+    }
 }
 
 #[tokio::test]
