@@ -4,6 +4,7 @@
 
 mod api_keys;
 mod changes;
+mod checks;
 mod doctor;
 mod documents;
 mod error;

@@ -200,7 +200,7 @@ impl Operator {
     }
 
     /// Which policies are meant. One that is not there is more likely a mistake than a plan.
-    fn scope(&self, policy: Option<&str>) -> Result<Scope, OperatorError> {
+    pub(super) fn scope(&self, policy: Option<&str>) -> Result<Scope, OperatorError> {
         let Some(text) = policy.filter(|text| !text.is_empty() && *text != "*") else {
             return Ok(Scope::All);
         };
@@ -235,7 +235,7 @@ pub(super) async fn record(
     Ok(store.record(&change).await?)
 }
 
-fn limit(window: &str, limit: Option<u32>) -> Result<u32, OperatorError> {
+pub(super) fn limit(window: &str, limit: Option<u32>) -> Result<u32, OperatorError> {
     match limit {
         Some(limit) if limit <= LIMIT_MAX => Ok(limit),
         Some(limit) => {
@@ -247,7 +247,7 @@ fn limit(window: &str, limit: Option<u32>) -> Result<u32, OperatorError> {
     }
 }
 
-fn lasting(text: Option<&str>) -> Result<Option<Duration>, OperatorError> {
+pub(super) fn lasting(text: Option<&str>) -> Result<Option<Duration>, OperatorError> {
     let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) else {
         return Ok(None);
     };

@@ -1,0 +1,261 @@
+//! One identity: whether it is limited now, why, until when, and what can be done about it.
+
+use axum::Extension;
+use axum::extract::{Path, Query, State};
+use axum::response::{IntoResponse, Redirect, Response};
+use maud::{Markup, html};
+use serde::Deserialize;
+use transom_core::{Identity, LimitedBy};
+
+use super::{actions, windows};
+use crate::console::guard::Visit;
+use crate::console::layout::{Content, Failure, answer};
+use crate::console::{Console, words};
+use crate::operator::{Explanation, Inspection, Operator, OverrideDoc, Question, StrikesDoc};
+
+/// The methods that are offered.
+const METHODS: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
+
+/// Who is looked for.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(in crate::console) struct Sought {
+    identity: String,
+}
+
+/// The request in question, and what was just done.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(in crate::console) struct Asked {
+    pub(super) method: String,
+    pub(super) path: String,
+    pub(super) host: String,
+    pub(super) done: Option<String>,
+}
+
+impl Asked {
+    fn question(&self) -> Question {
+        let given = |text: &String| (!text.is_empty()).then(|| text.clone());
+        Question { method: given(&self.method), path: given(&self.path), host: given(&self.host) }
+    }
+
+    /// The page of an identity, about the same request.
+    pub(super) fn page(&self, identity: &Identity) -> String {
+        let page = words::identity_page(identity.as_str());
+        let query = [("method", &self.method), ("path", &self.path), ("host", &self.host)]
+            .iter()
+            .filter(|(_, value)| !value.is_empty())
+            .map(|(name, value)| format!("{name}={}", words::encoded(value)))
+            .collect::<Vec<_>>();
+        if query.is_empty() { page } else { format!("{page}?{}", query.join("&")) }
+    }
+}
+
+/// `GET /identities?identity=...`: to the page of whoever was entered, in any spelling.
+pub(in crate::console) async fn find(
+    State(console): State<Console>,
+    Extension(visit): Extension<Visit>,
+    Query(sought): Query<Sought>,
+) -> Response {
+    match console.admin.operator.identity(&sought.identity) {
+        Ok(identity) => Redirect::to(&words::identity_page(identity.as_str())).into_response(),
+        Err(error) => answer(&visit, Err(error.into())),
+    }
+}
+
+/// `GET /identities/{identity}`.
+pub(in crate::console) async fn page(
+    State(console): State<Console>,
+    Extension(visit): Extension<Visit>,
+    Path(identity): Path<String>,
+    Query(asked): Query<Asked>,
+) -> Response {
+    answer(&visit, content(&console.admin.operator, &visit, &identity, asked).await)
+}
+
+async fn content(
+    operator: &Operator,
+    visit: &Visit,
+    identity: &str,
+    asked: Asked,
+) -> Result<Content, Failure> {
+    let identity = operator.identity(identity)?;
+    let said = operator.explain(&identity, &asked.question()).await?;
+    let kept = operator.inspect(&identity).await?;
+    let markup = html! {
+        h1.identity { (identity) }
+        section #verdict data-live="" role="status" aria-label="Verdict" { (verdict(&said)) }
+        section #summary data-live="" aria-label="Why" { (summary(&said)) }
+        (question_form(&identity, &asked, &said))
+        section #windows data-live="" aria-label="Windows" { (windows::windows(&said, &kept)) }
+        section #in-force data-live="" aria-label="In force" {
+            (in_force(visit, &identity, &asked, &said, &kept))
+        }
+        (actions::forms(visit, &identity, &asked, &operator.policies()))
+    };
+    let title = identity.to_string();
+    Ok(Content { title, place: "", done: asked.done, markup })
+}
+
+/// Whether the next request passes, in a word or two. It changes when the answer does, and is
+/// then read out.
+fn verdict(said: &Explanation) -> Markup {
+    let (class, text) = match (said.exempt.is_some(), said.shadow, said.allowed, said.limited_by) {
+        (true, ..) => ("open", "Not limited".to_owned()),
+        (_, true, ..) => ("shadow", "Passes, in shadow mode".to_owned()),
+        (_, _, true, _) => ("open", "Admitted now".to_owned()),
+        (_, _, _, Some(LimitedBy::Penalty)) => ("shut", "Blocked now".to_owned()),
+        (_, _, _, Some(by)) => ("shut", format!("Denied now by the {}", by.as_str())),
+        (_, _, _, None) => ("shut", "Denied now".to_owned()),
+    };
+    html! { p.verdict.(class) { (text) } }
+}
+
+fn summary(said: &Explanation) -> Markup {
+    let wait_us = said.passes_at_us.map_or(0, |passes_us| passes_us.saturating_sub(said.at_us));
+    html! {
+        p.summary { (said.summary) }
+        @if said.retry_after_ms.is_some() {
+            p.next {
+                "The next request passes in "
+                strong data-countdown-ms=(wait_us.div_ceil(1_000)) { (words::wait(wait_us)) }
+                @if let Some(passes_us) = said.passes_at_us {
+                    " " span.note { "at " (words::time_of_day(passes_us)) " UTC" }
+                }
+            }
+        }
+        @if let Some(reason) = &said.degraded {
+            p.warning { "Decided by this worker alone, since Redis does not: " (reason) "." }
+        }
+    }
+}
+
+fn question_form(identity: &Identity, asked: &Asked, said: &Explanation) -> Markup {
+    html! {
+        form.card.row action=(words::identity_page(identity.as_str())) aria-label="Ask about another request" {
+            (method_field(&said.method))
+            (path_field(&said.path))
+            @if !asked.host.is_empty() {
+                div.field { label for="host" { "Host" } input #host name="host" value=(asked.host); }
+            }
+            button { "Ask about this request" }
+        }
+    }
+}
+
+/// A field for the method of a request.
+pub(super) fn method_field(method: &str) -> Markup {
+    let other = !method.is_empty() && !METHODS.contains(&method);
+    html! {
+        div.field {
+            label for="method" { "Method" }
+            select #method name="method" {
+                @for name in METHODS { option selected[name == method] { (name) } }
+                @if other { option selected { (method) } }
+            }
+        }
+    }
+}
+
+/// A field for the path of a request.
+pub(super) fn path_field(path: &str) -> Markup {
+    html! {
+        div.field.wide {
+            label for="path" { "Path" }
+            input #path name="path" value=(path) spellcheck="false" autocapitalize="none"
+                placeholder="/v1/people";
+        }
+    }
+}
+
+/// What holds for this identity, and why.
+fn in_force(
+    visit: &Visit,
+    identity: &Identity,
+    asked: &Asked,
+    said: &Explanation,
+    kept: &Inspection,
+) -> Markup {
+    html! {
+        h2 { "In force" }
+        dl.facts {
+            div { dt { "Limits" } dd {
+                @match (&said.minute, &said.second) {
+                    (Some(minute), Some(second)) => {
+                        (minute.limit) " a minute, " (second.limit) " a second"
+                    }
+                    _ => { "none" }
+                }
+                @if let Some(from) = said.limits_from { small { "from " (words::source_of(from)) } }
+            } }
+            div { dt { "Policy" } dd {
+                (said.policy.name)
+                small { (said.policy.minute) " a minute, " (said.policy.second) " a second, " (said.policy.mode) }
+            } }
+            div { dt { "Block" } dd {
+                @match &kept.block {
+                    Some(block) => {
+                        "until " (words::until(block.until_us))
+                        small { "by " (words::by(&block.by)) ", since " (words::moment(block.at_us)) }
+                        @if !block.reason.is_empty() { small { "“" (block.reason) "”" } }
+                        (actions::button(visit, identity, asked, actions::Action::Unblock, "Unblock…", None))
+                    }
+                    None => { "none" }
+                }
+            } }
+            div { dt { "Strikes" } dd { (strikes(kept.strikes)) } }
+        }
+        @if let Some(exempt) = &kept.exempt { p.warning { "Nothing limits it: " (exempt) "." } }
+        @if !kept.overrides.is_empty() { (overrides(visit, identity, asked, &kept.overrides)) }
+    }
+}
+
+fn strikes(strikes: StrikesDoc) -> Markup {
+    html! {
+        (strikes.strikes)
+        @match strikes.borne {
+            Some(borne) => { " of " (borne) small { "one more than that is a block" } }
+            None => { small { "penalties are off" } }
+        }
+        @if strikes.blocks > 0 { small { "blocked before: " (strikes.blocks) } }
+    }
+}
+
+fn overrides(
+    visit: &Visit,
+    identity: &Identity,
+    asked: &Asked,
+    overrides: &[OverrideDoc],
+) -> Markup {
+    html! {
+        h3 { "Overrides" }
+        div.scroll {
+            table {
+                thead {
+                    tr {
+                        @for name in ["Policy", "Minute", "Second", "Until", "By", "Reason", "Since", ""] {
+                            th scope="col" { (name) }
+                        }
+                    }
+                }
+                tbody {
+                    @for held in overrides {
+                        tr {
+                            th scope="row" { @if held.policy == "*" { "all" } @else { (held.policy) } }
+                            td { (held.minute) }
+                            td { (held.second) }
+                            td { (words::until(held.until_us)) }
+                            td { (words::by(&held.by)) }
+                            td { (held.reason) }
+                            td { (words::moment(held.at_us)) }
+                            td {
+                                (actions::button(visit, identity, asked, actions::Action::DeleteOverride,
+                                    "Take back…", Some(&held.policy)))
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
