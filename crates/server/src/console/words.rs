@@ -7,8 +7,12 @@ use transom_core::{LimitsFrom, delay};
 
 /// A moment as a person reads it: `2026-11-24 08:30:00 UTC`.
 pub(super) fn moment(at_us: u64) -> String {
-    let text = rfc3339(at_us);
-    format!("{} UTC", text.trim_end_matches('Z').replace('T', " "))
+    plain(&rfc3339(at_us))
+}
+
+/// A moment in RFC 3339 as a person reads it.
+pub(super) fn plain(rfc3339: &str) -> String {
+    format!("{} UTC", rfc3339.trim_end_matches('Z').replace('T', " "))
 }
 
 /// A moment as a machine reads it, for `datetime`.

@@ -12,7 +12,7 @@ use crate::console::guard::{Fields, Visit};
 use crate::console::layout::{Content, Failure, answer, form_token, redirect};
 use crate::console::{Console, words};
 use crate::operator::{
-    Inspection, NewBlock, NewOverride, Operator, OperatorError, PolicyDoc, Reset,
+    Inspection, NewBlock, NewOverride, Operator, OperatorError, OverrideDoc, PolicyDoc, Reset,
 };
 
 /// Something that can be done.
@@ -208,13 +208,17 @@ fn override_changes(operator: &Operator, kept: &Inspection, fields: &Fields) -> 
     let now = limits_now(operator, kept, fields.get("policy"));
     let then = |name: &str| fields.get(name).to_owned();
     let reason = fields.get("reason");
+    let held = override_now(kept, fields.get("policy"));
+    let lasts_now =
+        held.map_or_else(String::new, |held| format!("until {}", words::until(held.until_us)));
+    let reason_now = held.map_or_else(String::new, |held| held.reason.clone());
     let mut changes = vec![
         ("Units in any 60 seconds", now.0, then("minute")),
         ("Units in any second", now.1, then("second")),
-        ("For", "".to_owned(), lasting(fields)),
+        ("Lasts", lasts_now, lasting(fields)),
     ];
     if !reason.is_empty() {
-        changes.push(("Reason", String::new(), reason.to_owned()));
+        changes.push(("Reason", reason_now, reason.to_owned()));
     }
     changes
 }
@@ -230,10 +234,15 @@ fn deletion(operator: &Operator, kept: &Inspection, fields: &Fields) -> Changes 
     vec![("Units in any 60 seconds", now.0, then.0), ("Units in any second", now.1, then.1)]
 }
 
+/// The override for a policy, or for all of them.
+fn override_now<'a>(kept: &'a Inspection, policy: &str) -> Option<&'a OverrideDoc> {
+    let policy = if policy.is_empty() { "*" } else { policy };
+    kept.overrides.iter().find(|held| held.policy == policy)
+}
+
 /// The limits of the minute and of the second for a policy, or for all of them.
 fn limits_now(operator: &Operator, kept: &Inspection, policy: &str) -> (String, String) {
-    let policy = if policy.is_empty() { "*" } else { policy };
-    if let Some(held) = kept.overrides.iter().find(|held| held.policy == policy) {
+    if let Some(held) = override_now(kept, policy) {
         return (held.minute.to_string(), held.second.to_string());
     }
     if let Some(windows) = kept.windows.iter().find(|windows| windows.policy == policy) {

@@ -34,7 +34,7 @@ pub(super) fn confirmation(visit: &Visit, fields: &Fields, asked: &Confirmation)
                     thead { tr { th scope="col" { "What" } th scope="col" { "Now" } th scope="col" { "Then" } } }
                     tbody {
                         @for (name, now, then) in &asked.changes {
-                            tr { th scope="row" { (name) } td { (now) } td { (then) } }
+                            tr { th scope="row" { (name) } td { (shown(now)) } td { (shown(then)) } }
                         }
                     }
                 }
@@ -48,4 +48,9 @@ pub(super) fn confirmation(visit: &Visit, fields: &Fields, asked: &Confirmation)
             a.button href=(asked.back) { "Cancel" }
         }
     }
+}
+
+/// A value, or a dash for none.
+fn shown(value: &str) -> &str {
+    if value.is_empty() { "–" } else { value }
 }

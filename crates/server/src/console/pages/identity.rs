@@ -244,10 +244,10 @@ fn overrides(
                             th scope="row" { @if held.policy == "*" { "all" } @else { (held.policy) } }
                             td { (held.minute) }
                             td { (held.second) }
-                            td { (words::until(held.until_us)) }
+                            td { (super::listings::until(held.until_us)) }
                             td { (words::by(&held.by)) }
-                            td { (held.reason) }
-                            td { (words::moment(held.at_us)) }
+                            td.text { (held.reason) }
+                            td { (super::listings::time(held.at_us)) }
                             td {
                                 (actions::button(visit, identity, asked, actions::Action::DeleteOverride,
                                     "Take back…", Some(&held.policy)))

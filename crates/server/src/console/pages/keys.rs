@@ -114,7 +114,7 @@ fn table(visit: &Visit, keys: &[KeyDoc]) -> Markup {
                         @let identity = format!("user:{}", key.user);
                         tr {
                             td { a href=(words::identity_page(&identity)) { (identity) } }
-                            td { (key.label) }
+                            td.text { (key.label) }
                             td { code title=(key.digest) { (short(&key.digest)) } }
                             td { (key.created_us.map_or_else(String::new, words::moment)) }
                             td {

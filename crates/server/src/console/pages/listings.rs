@@ -86,11 +86,13 @@ fn link(identity: &str) -> Markup {
     html! { a href=(words::identity_page(identity)) { (identity) } }
 }
 
-fn time(at_us: u64) -> Markup {
+/// A moment, for people and machines.
+pub(super) fn time(at_us: u64) -> Markup {
     html! { time datetime=(words::rfc3339(at_us)) { (words::moment(at_us)) } }
 }
 
-fn until(until_us: Option<u64>) -> Markup {
+/// When something ends.
+pub(super) fn until(until_us: Option<u64>) -> Markup {
     html! { @match until_us { Some(at_us) => { (time(at_us)) } None => { "no end" } } }
 }
 
@@ -103,7 +105,7 @@ fn override_row(held: &OverrideDoc) -> Markup {
             td { (held.second) }
             td { (until(held.until_us)) }
             td { (held.by) }
-            td { (held.reason) }
+            td.text { (held.reason) }
             td { (time(held.at_us)) }
         }
     }
@@ -115,7 +117,7 @@ fn block_row(block: &BlockDoc) -> Markup {
             td { (link(&block.identity)) }
             td { (until(block.until_us)) }
             td { (block.by) }
-            td { (block.reason) }
+            td.text { (block.reason) }
             td { (time(block.at_us)) }
         }
     }
@@ -128,9 +130,9 @@ fn change_row(change: &ChangeDoc) -> Markup {
             td { (time(change.at_ms.saturating_mul(1_000))) }
             td { code { (change.action) } }
             td { @if is_identity { (link(&change.target)) } @else { (change.target) } }
-            td { (change.detail) }
+            td.text { (change.detail) }
             td { (change.by) }
-            td { (change.reason) }
+            td.text { (change.reason) }
         }
     }
 }

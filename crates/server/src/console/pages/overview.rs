@@ -86,12 +86,12 @@ fn state(status: &StatusDoc, mode: Result<&ModeDoc, &OperatorError>, workers: u3
             } }
             div { dt { "Configuration" } dd {
                 "version " (configuration.version)
-                small { "since " (configuration.applied_at) }
+                small { "since " (words::plain(&configuration.applied_at)) }
             } }
         }
         @if status.draining { p.problem { "This worker is about to stop." } }
         @if let Some(refusal) = &configuration.last_error {
-            p.problem { "The configuration file was refused at " (refusal.at) ": " (refusal.message) }
+            p.problem { "The configuration file was refused at " (words::plain(&refusal.at)) ": " (refusal.message) }
         }
         @if !configuration.needs_restart.is_empty() {
             p.warning { "Wait for a restart: " (configuration.needs_restart.join(", ")) "." }
@@ -149,9 +149,9 @@ fn most_denied(top: &List<DeniedDoc>) -> Markup {
 
 fn mode_form(visit: &Visit, now: Mode) -> Markup {
     let modes = [
-        (Mode::Enforce, "enforce: what is denied is refused"),
-        (Mode::Shadow, "shadow: what would be denied passes, and is counted"),
-        (Mode::Off, "off: nothing is limited"),
+        (Mode::Enforce, "enforce"),
+        (Mode::Shadow, "shadow (nobody is refused)"),
+        (Mode::Off, "off (nothing is limited)"),
     ];
     html! {
         form.card.row action="/mode/confirm" method="post" {
