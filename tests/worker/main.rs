@@ -3,9 +3,11 @@
 
 mod api_keys;
 mod arguments;
+mod browser;
 mod client;
 mod collector;
 mod configuration;
+mod console;
 mod deployed;
 mod drain;
 mod exempt;
