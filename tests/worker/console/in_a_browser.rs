@@ -1,7 +1,5 @@
 //! The console as an operator meets it: in a real browser, live, by mouse and by keyboard.
 
-use std::time::Duration;
-
 use serde_json::json;
 use transom_tests::RedisServer;
 
@@ -191,7 +189,6 @@ async fn every_page_can_be_read_in_light_and_dark_and_on_a_phone() {
     reach_the_limit(&worker).await;
     for _ in 0..4 {
         ask(&worker, "/v1/search/shoes").await;
-        tokio::time::sleep(Duration::from_millis(150)).await;
     }
     let name = "n".repeat(60);
     let long = format!("identities/user:{name}?path=/{name}{name}{name}");

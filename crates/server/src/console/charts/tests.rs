@@ -61,6 +61,14 @@ fn what_has_to_leave_before_the_next_request_fits_lies_left_of_a_line() {
 }
 
 #[test]
+fn the_oldest_mark_lies_left_of_the_line_though_the_window_was_read_later_than_the_page() {
+    let mut full = line(&[(57_000_000, 1), (20_000_000, 1)], 2, 2_990);
+    full.window.reset_ms = 2_990;
+    let svg = drawn(Window::Minute, &full);
+    assert_eq!(values(&svg, "rect class=\"mark leaves\"", "x").len(), 1, "{svg}");
+}
+
+#[test]
 fn many_marks_are_drawn_as_one_for_each_column() {
     let marks: Vec<_> = (0..2_000).map(|mark| (59_000_000 - mark * 29_000, 1)).collect();
     let svg = drawn(Window::Minute, &line(&marks, 9_999, 0));

@@ -19,6 +19,9 @@ const UNIT_MAX: u64 = 2_400;
 /// With more marks, those of a column are drawn as one.
 const MARKS_MAX: usize = 400;
 
+/// The most that lies between two reads of the store for one page.
+const SLOWEST_US: u64 = 20_000_000;
+
 /// What the marks of one chart have in common. Times in microseconds.
 #[derive(Clone, Copy)]
 struct Scene {
@@ -34,8 +37,7 @@ struct Scene {
 /// request fits.
 pub(in crate::console) fn time_line(window: Window, line: &TimeLine, now_us: u64) -> Markup {
     let length_us = window.length_us();
-    // A mark may have been made after the time was read.
-    let now_us = line.marks.iter().map(|mark| mark.at_us).fold(now_us, u64::max);
+    let now_us = time_of(line, length_us, now_us);
     let wait_us = line.window.wait_ms.saturating_mul(1_000).min(length_us);
     let columns = columns(&line.marks, now_us, length_us);
     let unit = (HEIGHT / highest(&columns).max(1)).clamp(1, UNIT_MAX);
@@ -45,13 +47,24 @@ pub(in crate::console) fn time_line(window: Window, line: &TimeLine, now_us: u64
     html! {
         svg.line viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } preserveAspectRatio="none" role="img"
             aria-label=(says(window, line)) {
-            path.grid d=(quarters.collect::<String>()) {}
             @if edge > 0 { rect.waits width=(edge) height=(HEIGHT) {} }
+            path.grid d=(quarters.collect::<String>()) {}
+            @if edge > 0 { path.edge d={ "M" (edge) " 0V" (HEIGHT) } {} }
             @for (begins_us, marks) in &columns { (stack(*begins_us, marks, scene)) }
             path.base d={ "M0 " (HEIGHT) "H" (WIDTH) } {}
-            @if edge > 0 { path.edge d={ "M" (edge) " 0V" (HEIGHT) } {} }
         }
     }
+}
+
+/// When the window was read, a little after `at_us`: the oldest mark and when it leaves tell. A mark
+/// may be younger still.
+fn time_of(line: &TimeLine, length_us: u64, at_us: u64) -> u64 {
+    let oldest = line.marks.first().filter(|_| !line.truncated && line.window.reset_ms > 0);
+    let reset_us = line.window.reset_ms.saturating_mul(1_000);
+    let told =
+        oldest.map_or(0, |mark| mark.at_us.saturating_add(length_us).saturating_sub(reset_us));
+    let told = if told.saturating_sub(at_us) < SLOWEST_US { told } else { at_us };
+    line.marks.iter().map(|mark| mark.at_us).fold(told.max(at_us), u64::max)
 }
 
 /// The marks that count, by when their column begins. Columns are cut in the time of the store, so

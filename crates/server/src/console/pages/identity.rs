@@ -112,16 +112,16 @@ fn verdict(said: &Explanation) -> Markup {
 }
 
 fn summary(said: &Explanation) -> Markup {
-    let wait_us = said.passes_at_us.map_or(0, |passes_us| passes_us.saturating_sub(said.at_us));
+    // Where nothing ever passes, there is no time to name.
+    let passes_us = said.passes_at_us.filter(|_| !said.allowed);
     html! {
         p.summary { (said.summary) }
-        @if said.retry_after_ms.is_some() {
+        @if let Some(passes_us) = passes_us {
+            @let wait_us = passes_us.saturating_sub(said.at_us);
             p.next {
                 "The next request passes in "
                 strong data-countdown-ms=(wait_us.div_ceil(1_000)) { (words::wait(wait_us)) }
-                @if let Some(passes_us) = said.passes_at_us {
-                    " " span.note { "at " (words::time_of_day(passes_us)) " UTC" }
-                }
+                " " span.note { "at " (words::time_of_day(passes_us)) " UTC" }
             }
         }
         @if let Some(reason) = &said.degraded {
