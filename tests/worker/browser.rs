@@ -215,7 +215,8 @@ impl Browser {
     pub(crate) async fn screenshot(&self, name: &str) {
         let wish = json!({"format": "png", "captureBeyondViewport": true});
         let taken = self.devtools("Page.captureScreenshot", &wish).await;
-        let image = BASE64_STANDARD.decode(taken["data"].as_str().expect("an image")).unwrap();
+        let image = BASE64_STANDARD.decode(taken["data"].as_str().expect("an image"));
+        let image = image.expect("an image in base64");
         let folder: PathBuf = repository().join("target").join("screenshots");
         std::fs::create_dir_all(&folder).expect("a folder for screenshots");
         std::fs::write(folder.join(format!("{name}.png")), image).expect("a screenshot");

@@ -63,14 +63,14 @@ async fn log_in(worker: &Worker, token: &str, lines: &[&str]) -> Reply {
 }
 
 fn field<'a>(reply: &'a Reply, name: &str) -> &'a str {
-    reply.headers().get(name).map_or("", |value| value.to_str().unwrap())
+    reply.headers().get(name).map_or("", |value| value.to_str().expect("plain letters"))
 }
 
 impl<'a> Visitor<'a> {
     async fn enter(worker: &'a Worker) -> Self {
         let reply = log_in(worker, TOKEN, &[]).await;
         assert_eq!((reply.status().as_u16(), field(&reply, "location")), (303, "/"), "{reply:?}");
-        let cookie = field(&reply, "set-cookie").split(';').next().unwrap();
+        let cookie = field(&reply, "set-cookie").split(';').next().expect("a cookie");
         Self { worker, cookie: format!("Cookie: other=1; {cookie}") }
     }
 
@@ -83,7 +83,7 @@ impl<'a> Visitor<'a> {
         let page = self.get("/").await;
         let begin = "name=\"form_token\" value=\"";
         let (_, rest) = page.body().split_once(begin).expect("a form with a token");
-        rest.split('"').next().unwrap().to_owned()
+        rest.split('"').next().expect("its end").to_owned()
     }
 
     async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Reply {

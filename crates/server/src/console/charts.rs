@@ -32,7 +32,8 @@ pub(super) fn patterns() -> Markup {
         svg.patterns width="0" height="0" aria-hidden="true" focusable="false" {
             defs {
                 @for series in SERIES {
-                    pattern id=(series.pattern()) width="8" height="8" patternUnits="userSpaceOnUse" {
+                    pattern id=(series.pattern()) width="8" height="8"
+                        patternUnits="userSpaceOnUse" {
                         rect.(series.name) width="8" height="8" {}
                         @if let Some(lines) = series.lines { path.line d=(lines) {} }
                     }

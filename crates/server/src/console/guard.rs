@@ -6,17 +6,18 @@
 use std::net::SocketAddr;
 
 use axum::extract::rejection::FormRejection;
-use axum::extract::{ConnectInfo, Form, FromRequest, Request, State};
+use axum::extract::{ConnectInfo, Form, FromRequest, Query, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use http::header::COOKIE;
 use http::request::Parts;
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode, Uri};
 
 use super::layout::failure;
 use super::session::{self, Seal};
 use super::{Console, words};
 use crate::admin::auth::Refused;
+use crate::operator::Question;
 
 /// What a script sends that wants the live parts of a page alone.
 const LIVE: &str = "x-transom-live";
@@ -40,7 +41,7 @@ pub(super) struct Visit {
     pub(super) live: bool,
 }
 
-/// The fields of a form that was sent.
+/// The fields of a form that was sent, or of a query.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Fields(pub(super) Vec<(String, String)>);
 
@@ -49,6 +50,17 @@ impl Fields {
     pub(super) fn get(&self, name: &str) -> &str {
         let found = self.0.iter().find(|(field, _)| field == name);
         found.map_or("", |(_, value)| value.trim())
+    }
+
+    /// The word of what was just done, in an address.
+    pub(super) fn done(&self) -> Option<String> {
+        Some(self.get("done").to_owned()).filter(|word| !word.is_empty())
+    }
+
+    /// The request that a page is about.
+    pub(super) fn question(&self) -> Question {
+        let given = |name| Some(self.get(name).to_owned()).filter(|text| !text.is_empty());
+        Question { method: given("method"), path: given("path"), host: given("host") }
     }
 }
 
@@ -96,9 +108,16 @@ pub(super) async fn guard(
             return failure(Some(&visit), StatusCode::FORBIDDEN, message);
         }
         parts.extensions.insert(fields);
+    } else {
+        parts.extensions.insert(query(&parts.uri));
     }
     parts.extensions.insert(visit);
     next.run(Request::from_parts(parts, axum::body::Body::empty())).await
+}
+
+/// The fields of a query, as a form that is sent by GET has them.
+pub(super) fn query(uri: &Uri) -> Fields {
+    Query::try_from_uri(uri).map(|Query(fields)| Fields(fields)).unwrap_or_default()
 }
 
 /// The fields of a form.

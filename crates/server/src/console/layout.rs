@@ -128,7 +128,9 @@ pub(super) fn document(visit: Option<&Visit>, content: &Content) -> Markup {
                 }
                 footer {
                     p #live-state role="status" {}
-                    noscript { p { "Without a script this page shows what was when it was loaded." } }
+                    noscript {
+                        p { "Without a script this page shows what was when it was loaded." }
+                    }
                     p { "Transom " (env!("CARGO_PKG_VERSION")) }
                 }
             }
@@ -149,7 +151,8 @@ fn head(visit: Option<&Visit>, place: &str) -> Markup {
                 form.search action="/identities" role="search" {
                     label.hidden for="search" { "Identity" }
                     input #search name="identity" type="search" required autocomplete="off"
-                        spellcheck="false" autocapitalize="none" placeholder="user:42 or ip:192.0.2.7";
+                        spellcheck="false" autocapitalize="none"
+                        placeholder="user:42 or ip:192.0.2.7";
                     button { "Find" }
                 }
                 @if visit.logged_in {

@@ -106,14 +106,20 @@ async fn a_mistake_is_a_page_that_names_it() {
     for (path, status, says) in [
         ("/identities/nonsense", 400, "an identity is user:ID or ip:ADDRESS"),
         ("/identities?identity=nonsense", 400, "an identity is user:ID or ip:ADDRESS"),
-        ("/identities/user:42?method=%20", 400, "is no method"),
-        ("/policies?method=%20&path=/", 400, "is no method"),
+        ("/identities/user:42?method=A%20B", 400, "is no method"),
+        ("/policies?method=A%20B&path=/", 400, "is no method"),
         ("/keys", 409, "redis.url is not set"),
     ] {
         let got = get(&console, path).await;
         assert_eq!(got.status, status, "{path}");
         assert!(got.body.contains("role=\"alert\"") && got.body.contains(says), "{}", got.body);
     }
+}
+
+#[tokio::test]
+async fn of_a_field_that_is_named_twice_the_first_counts() {
+    let got = get(&here(local()), "/policies?path=/one&path=/two&path").await;
+    assert!(got.status == 200 && got.body.contains("GET /one"), "{}", got.body);
 }
 
 #[tokio::test]

@@ -9,6 +9,8 @@ const TICK_MS = 100;
 const state = document.getElementById("live-state");
 let lastGood = new Date();
 let receivedAt = performance.now();
+// What the server last said of each live part.
+const said = new Map();
 
 // --- the live parts -----------------------------------------------------------
 
@@ -59,8 +61,8 @@ async function refresh() {
     for (const one of fresh) {
       const shown = document.getElementById(one.id);
       // What is the same stays, so that it is not read out again.
-      if (shown && shown.dataset.last !== one.innerHTML) {
-        shown.dataset.last = one.innerHTML;
+      if (shown && said.get(one.id) !== one.innerHTML) {
+        said.set(one.id, one.innerHTML);
         replace(shown, one);
       }
     }
@@ -114,7 +116,7 @@ function count() {
 }
 
 if (parts(document).length > 0) {
-  for (const part of parts(document)) part.dataset.last = part.innerHTML;
+  for (const part of parts(document)) said.set(part.id, part.innerHTML);
   setInterval(count, TICK_MS);
   live();
 }

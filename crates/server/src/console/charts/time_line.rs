@@ -56,8 +56,8 @@ pub(in crate::console) fn time_line(window: Window, line: &TimeLine, now_us: u64
     }
 }
 
-/// When the window was read, a little after `at_us`: the oldest mark and when it leaves tell. A mark
-/// may be younger still.
+/// When the window was read, a little after `at_us`: the oldest mark and when it leaves tell. A
+/// mark may be younger still.
 fn time_of(line: &TimeLine, length_us: u64, at_us: u64) -> u64 {
     let oldest = line.marks.first().filter(|_| !line.truncated && line.window.reset_ms > 0);
     let reset_us = line.window.reset_ms.saturating_mul(1_000);
@@ -100,7 +100,8 @@ fn stack(begins_us: u64, marks: &[MarkDoc], scene: Scene) -> Markup {
             @let () = y -= height;
             @let age_us = now_us.saturating_sub(mark.at_us);
             @let leaves = wait_us > 0 && age_us + wait_us >= length_us;
-            rect.mark.leaves[leaves] x=(x) y=(y + height / 10) width=(MARK) height=(height - height / 10) {
+            @let gap = height / 10;
+            rect.mark.leaves[leaves] x=(x) y=(y + gap) width=(MARK) height=(height - gap) {
                 title {
                     (words::units(mark.units.into())) ", " (words::ago(age_us)) ", at "
                     (words::time_of_day(mark.at_us)) " UTC"

@@ -81,6 +81,8 @@ pub(in crate::console) fn traffic(doc: &TrafficDoc) -> Markup {
     let all = |bucket: &BucketDoc| SERIES.iter().map(|series| (series.count)(bucket)).sum::<u64>();
     let top = ceiling(doc.buckets.iter().map(all).max().unwrap_or(0));
     let newest_s = doc.at_us / 1_000_000 / Traffic::BUCKET_S * Traffic::BUCKET_S;
+    let lines: String =
+        [0, HEIGHT / 2, HEIGHT].map(|y| format!("M0 {y}H{WIDTH}")).into_iter().collect();
     let label = format!("Decisions in the last 15 minutes, in steps of {} s", Traffic::BUCKET_S);
     html! {
         div.plot {
@@ -91,12 +93,13 @@ pub(in crate::console) fn traffic(doc: &TrafficDoc) -> Markup {
             }
             svg.bars viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } preserveAspectRatio="none"
                 role="img" aria-label=(label) {
-                path.grid d={ "M0 0H" (WIDTH) "M0 " (HEIGHT / 2) "H" (WIDTH) "M0 " (HEIGHT) "H" (WIDTH) } {}
+                path.grid d=(lines) {}
                 @for bucket in &doc.buckets {
                     @if let Some(x) = place(bucket.at_s, newest_s) { (bar(bucket, x, top)) }
                 }
             }
-            svg.strip viewBox={ "0 0 " (WIDTH) " 10" } preserveAspectRatio="none" aria-hidden="true" {
+            svg.strip viewBox={ "0 0 " (WIDTH) " 10" } preserveAspectRatio="none"
+                aria-hidden="true" {
                 rect.track width=(WIDTH) height="10" {}
                 @for bucket in doc.buckets.iter().filter(|bucket| bucket.degraded > 0) {
                     @if let Some(x) = place(bucket.at_s, newest_s) {
@@ -118,10 +121,11 @@ fn bar(bucket: &BucketDoc, x: u64, top: u64) -> Markup {
         .iter()
         .map(|(series, count)| format!("{}: {}", series.label, words::number(*count)))
         .collect();
+    let begins_us = bucket.at_s.saturating_mul(1_000_000);
     let mut y = HEIGHT;
     html! {
         g {
-            title { (words::moment(bucket.at_s.saturating_mul(1_000_000))) " — " (said.join(", ")) }
+            title { (words::moment(begins_us)) ": " (said.join(", ")) }
             @for (series, count) in parts {
                 @let height = height(count, top).min(y);
                 @let () = y -= height;

@@ -3,16 +3,15 @@
 use axum::Extension;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use maud::{Markup, html};
 use transom_core::Identity;
 
 use super::confirmation::{Confirmation, confirmation};
-use super::identity::Asked;
+use super::identity::address as page_of;
 use crate::console::guard::{Fields, Visit};
-use crate::console::layout::{Content, Failure, answer, form_token, redirect};
+use crate::console::layout::{Content, Failure, answer, redirect};
 use crate::console::{Console, words};
 use crate::operator::{
-    Inspection, NewBlock, NewOverride, Operator, OperatorError, OverrideDoc, PolicyDoc, Reset,
+    Inspection, NewBlock, NewOverride, Operator, OperatorError, OverrideDoc, Reset,
 };
 
 /// Something that can be done.
@@ -35,7 +34,7 @@ impl Action {
         [Self::Override, Self::DeleteOverride, Self::Block, Self::Unblock, Self::Reset];
 
     /// As it stands in an address.
-    const fn word(self) -> &'static str {
+    pub(super) const fn word(self) -> &'static str {
         match self {
             Self::Override => "override",
             Self::DeleteOverride => "delete-override",
@@ -79,7 +78,7 @@ pub(in crate::console) async fn act(
     let done = async {
         let (action, identity) = (Action::of(&action)?, operator.identity(&identity)?);
         perform(operator, action, &identity, &visit, &fields).await?;
-        Ok::<_, Failure>(redirect(&asked_about(&fields).page(&identity), action.word()))
+        Ok::<_, Failure>(redirect(&page_of(&identity, &fields.question()), action.word()))
     };
     done.await.unwrap_or_else(|failure| answer(&visit, Err(failure)))
 }
@@ -157,7 +156,7 @@ async fn ask(
         says,
         changes,
         action,
-        back: asked_about(fields).page(identity),
+        back: page_of(identity, &fields.question()),
         button,
     })
 }
@@ -194,12 +193,6 @@ fn reset(visit: &Visit, fields: &Fields) -> Reset {
         by: visit.by.clone(),
         reason: fields.get("reason").to_owned(),
     }
-}
-
-/// The request that the page was about.
-fn asked_about(fields: &Fields) -> Asked {
-    let given = |name: &str| fields.get(name).to_owned();
-    Asked { method: given("method"), path: given("path"), host: given("host"), done: None }
 }
 
 type Changes = Vec<(&'static str, String, String)>;
@@ -284,111 +277,5 @@ fn policies(fields: &Fields) -> String {
     match fields.get("policy") {
         "" | "*" => "all policies".to_owned(),
         name => format!("the policy {name}"),
-    }
-}
-
-/// A button that asks first, with nothing to enter.
-pub(super) fn button(
-    visit: &Visit,
-    identity: &Identity,
-    asked: &Asked,
-    action: Action,
-    label: &str,
-    policy: Option<&str>,
-) -> Markup {
-    html! {
-        form.inline action=(address(identity, action)) method="post" {
-            (form_token(visit)) (about(asked))
-            @if let Some(policy) = policy { input type="hidden" name="policy" value=(policy); }
-            button id={ (action.word()) "-" (policy.unwrap_or("button")) } { (label) }
-        }
-    }
-}
-
-fn address(identity: &Identity, action: Action) -> String {
-    format!("{}/{}/confirm", words::identity_page(identity.as_str()), action.word())
-}
-
-fn about(asked: &Asked) -> Markup {
-    let about = [("method", &asked.method), ("path", &asked.path), ("host", &asked.host)];
-    html! {
-        @for (name, value) in about {
-            @if !value.is_empty() { input type="hidden" name=(name) value=(value); }
-        }
-    }
-}
-
-/// The forms for what takes something to enter.
-pub(super) fn forms(
-    visit: &Visit,
-    identity: &Identity,
-    asked: &Asked,
-    all: &[PolicyDoc],
-) -> Markup {
-    html! {
-        section aria-labelledby="change" {
-            h2 #change { "Change" }
-            div.forms {
-                form.card action=(address(identity, Action::Override)) method="post" {
-                    h3 { "Override" }
-                    p.note { "Limits of its own, in place of a policy's." }
-                    (form_token(visit)) (about(asked))
-                    div.pair {
-                        (number_field("minute", "Units a minute"))
-                        (number_field("second", "Units a second"))
-                    }
-                    (policy_field("override-policy", all))
-                    (text_field("override-for", "for", "For", "2h, or empty: no end"))
-                    (text_field("override-reason", "reason", "Reason", ""))
-                    button { "Set an override…" }
-                }
-                form.card action=(address(identity, Action::Block)) method="post" {
-                    h3 { "Block" }
-                    p.note { "Every request is denied." }
-                    (form_token(visit)) (about(asked))
-                    (text_field("block-for", "for", "For", "10m, or empty: no end"))
-                    (text_field("block-reason", "reason", "Reason", ""))
-                    button { "Block…" }
-                }
-                form.card action=(address(identity, Action::Reset)) method="post" {
-                    h3 { "Reset" }
-                    p.note { "Empty windows, and no block or strikes." }
-                    (form_token(visit)) (about(asked))
-                    (policy_field("reset-policy", all))
-                    (text_field("reset-reason", "reason", "Reason", ""))
-                    button { "Reset…" }
-                }
-            }
-        }
-    }
-}
-
-fn number_field(name: &str, label: &str) -> Markup {
-    html! {
-        div.field {
-            label for=(name) { (label) }
-            input id=(name) name=(name) type="number" min="0" max="1000000" required;
-        }
-    }
-}
-
-fn text_field(id: &str, name: &str, label: &str, placeholder: &str) -> Markup {
-    html! {
-        div.field {
-            label for=(id) { (label) }
-            input id=(id) name=(name) placeholder=(placeholder) maxlength="1000" autocomplete="off";
-        }
-    }
-}
-
-fn policy_field(id: &str, all: &[PolicyDoc]) -> Markup {
-    html! {
-        div.field {
-            label for=(id) { "Policy" }
-            select id=(id) name="policy" {
-                option value="*" { "all policies" }
-                @for policy in all { option { (policy.name) } }
-            }
-        }
     }
 }

@@ -31,10 +31,19 @@ pub(super) fn confirmation(visit: &Visit, fields: &Fields, asked: &Confirmation)
         @if !asked.changes.is_empty() {
             div.scroll {
                 table.changes {
-                    thead { tr { th scope="col" { "What" } th scope="col" { "Now" } th scope="col" { "Then" } } }
+                    thead {
+                        tr {
+                            th scope="col" {
+                                "What"
+                            }
+                            th scope="col" { "Now" } th scope="col" { "Then" }
+                        }
+                    }
                     tbody {
                         @for (name, now, then) in &asked.changes {
-                            tr { th scope="row" { (name) } td { (shown(now)) } td { (shown(then)) } }
+                            tr {
+                                th scope="row" { (name) } td { (shown(now)) } td { (shown(then)) }
+                            }
                         }
                     }
                 }

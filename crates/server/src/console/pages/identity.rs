@@ -1,14 +1,14 @@
 //! One identity: whether it is limited now, why, until when, and what can be done about it.
 
 use axum::Extension;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::{Markup, html};
-use serde::Deserialize;
 use transom_core::{Identity, LimitedBy};
 
-use super::{actions, windows};
-use crate::console::guard::Visit;
+use super::actions::Action;
+use super::{forms, windows};
+use crate::console::guard::{Fields, Visit};
 use crate::console::layout::{Content, Failure, answer};
 use crate::console::{Console, words};
 use crate::operator::{Explanation, Inspection, Operator, OverrideDoc, Question, StrikesDoc};
@@ -16,48 +16,27 @@ use crate::operator::{Explanation, Inspection, Operator, OverrideDoc, Question, 
 /// The methods that are offered.
 const METHODS: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
 
-/// Who is looked for.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(in crate::console) struct Sought {
-    identity: String,
+/// The page of an identity, about a request.
+pub(super) fn address(identity: &Identity, asked: &Question) -> String {
+    let page = words::identity_page(identity.as_str());
+    let query: Vec<_> =
+        parts(asked).map(|(name, value)| format!("{name}={}", words::encoded(value))).collect();
+    if query.is_empty() { page } else { format!("{page}?{}", query.join("&")) }
 }
 
-/// The request in question, and what was just done.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub(in crate::console) struct Asked {
-    pub(super) method: String,
-    pub(super) path: String,
-    pub(super) host: String,
-    pub(super) done: Option<String>,
-}
-
-impl Asked {
-    fn question(&self) -> Question {
-        let given = |text: &String| (!text.is_empty()).then(|| text.clone());
-        Question { method: given(&self.method), path: given(&self.path), host: given(&self.host) }
-    }
-
-    /// The page of an identity, about the same request.
-    pub(super) fn page(&self, identity: &Identity) -> String {
-        let page = words::identity_page(identity.as_str());
-        let query = [("method", &self.method), ("path", &self.path), ("host", &self.host)]
-            .iter()
-            .filter(|(_, value)| !value.is_empty())
-            .map(|(name, value)| format!("{name}={}", words::encoded(value)))
-            .collect::<Vec<_>>();
-        if query.is_empty() { page } else { format!("{page}?{}", query.join("&")) }
-    }
+/// What of a question was asked, by the names of its fields.
+pub(super) fn parts(asked: &Question) -> impl Iterator<Item = (&'static str, &str)> {
+    let parts = [("method", &asked.method), ("path", &asked.path), ("host", &asked.host)];
+    parts.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?)))
 }
 
 /// `GET /identities?identity=...`: to the page of whoever was entered, in any spelling.
 pub(in crate::console) async fn find(
     State(console): State<Console>,
     Extension(visit): Extension<Visit>,
-    Query(sought): Query<Sought>,
+    Extension(fields): Extension<Fields>,
 ) -> Response {
-    match console.admin.operator.identity(&sought.identity) {
+    match console.admin.operator.identity(fields.get("identity")) {
         Ok(identity) => Redirect::to(&words::identity_page(identity.as_str())).into_response(),
         Err(error) => answer(&visit, Err(error.into())),
     }
@@ -68,19 +47,19 @@ pub(in crate::console) async fn page(
     State(console): State<Console>,
     Extension(visit): Extension<Visit>,
     Path(identity): Path<String>,
-    Query(asked): Query<Asked>,
+    Extension(fields): Extension<Fields>,
 ) -> Response {
-    answer(&visit, content(&console.admin.operator, &visit, &identity, asked).await)
+    answer(&visit, content(&console.admin.operator, &visit, &identity, &fields).await)
 }
 
 async fn content(
     operator: &Operator,
     visit: &Visit,
     identity: &str,
-    asked: Asked,
+    fields: &Fields,
 ) -> Result<Content, Failure> {
-    let identity = operator.identity(identity)?;
-    let said = operator.explain(&identity, &asked.question()).await?;
+    let (identity, asked) = (operator.identity(identity)?, fields.question());
+    let said = operator.explain(&identity, &asked).await?;
     let kept = operator.inspect(&identity).await?;
     let markup = html! {
         h1.identity { (identity) }
@@ -91,10 +70,10 @@ async fn content(
         section #in-force data-live="" aria-label="In force" {
             (in_force(visit, &identity, &asked, &said, &kept))
         }
-        (actions::forms(visit, &identity, &asked, &operator.policies()))
+        (forms::forms(visit, &identity, &asked, &operator.policies()))
     };
     let title = identity.to_string();
-    Ok(Content { title, place: "", done: asked.done, markup })
+    Ok(Content { title, place: "", done: fields.done(), markup })
 }
 
 /// Whether the next request passes, in a word or two. It changes when the answer does, and is
@@ -130,13 +109,14 @@ fn summary(said: &Explanation) -> Markup {
     }
 }
 
-fn question_form(identity: &Identity, asked: &Asked, said: &Explanation) -> Markup {
+fn question_form(identity: &Identity, asked: &Question, said: &Explanation) -> Markup {
     html! {
-        form.card.row action=(words::identity_page(identity.as_str())) aria-label="Ask about another request" {
+        form.card.row action=(words::identity_page(identity.as_str()))
+            aria-label="Ask about another request" {
             (method_field(&said.method))
             (path_field(&said.path))
-            @if !asked.host.is_empty() {
-                div.field { label for="host" { "Host" } input #host name="host" value=(asked.host); }
+            @if let Some(host) = &asked.host {
+                div.field { label for="host" { "Host" } input #host name="host" value=(host); }
             }
             button { "Ask about this request" }
         }
@@ -172,7 +152,7 @@ pub(super) fn path_field(path: &str) -> Markup {
 fn in_force(
     visit: &Visit,
     identity: &Identity,
-    asked: &Asked,
+    asked: &Question,
     said: &Explanation,
     kept: &Inspection,
 ) -> Markup {
@@ -190,15 +170,20 @@ fn in_force(
             } }
             div { dt { "Policy" } dd {
                 (said.policy.name)
-                small { (said.policy.minute) " a minute, " (said.policy.second) " a second, " (said.policy.mode) }
+                small {
+                    (said.policy.minute) " a minute, " (said.policy.second) " a second, "
+                    (said.policy.mode)
+                }
             } }
             div { dt { "Block" } dd {
                 @match &kept.block {
                     Some(block) => {
                         "until " (words::until(block.until_us))
-                        small { "by " (words::by(&block.by)) ", since " (words::moment(block.at_us)) }
+                        small {
+                            "by " (words::by(&block.by)) ", since " (words::moment(block.at_us))
+                        }
                         @if !block.reason.is_empty() { small { "“" (block.reason) "”" } }
-                        (actions::button(visit, identity, asked, actions::Action::Unblock, "Unblock…", None))
+                        (forms::button(visit, identity, asked, Action::Unblock, "Unblock…", None))
                     }
                     None => { "none" }
                 }
@@ -221,10 +206,14 @@ fn strikes(strikes: StrikesDoc) -> Markup {
     }
 }
 
+/// What is shown of an override; the last one is for the button.
+const OVERRIDE_COLUMNS: [&str; 8] =
+    ["Policy", "Minute", "Second", "Until", "By", "Reason", "Since", ""];
+
 fn overrides(
     visit: &Visit,
     identity: &Identity,
-    asked: &Asked,
+    asked: &Question,
     overrides: &[OverrideDoc],
 ) -> Markup {
     html! {
@@ -233,15 +222,15 @@ fn overrides(
             table {
                 thead {
                     tr {
-                        @for name in ["Policy", "Minute", "Second", "Until", "By", "Reason", "Since", ""] {
-                            th scope="col" { (name) }
-                        }
+                        @for name in OVERRIDE_COLUMNS { th scope="col" { (name) } }
                     }
                 }
                 tbody {
                     @for held in overrides {
                         tr {
-                            th scope="row" { @if held.policy == "*" { "all" } @else { (held.policy) } }
+                            th scope="row" {
+                                @if held.policy == "*" { "all" } @else { (held.policy) }
+                            }
                             td { (held.minute) }
                             td { (held.second) }
                             td { (super::listings::until(held.until_us)) }
@@ -249,7 +238,7 @@ fn overrides(
                             td.text { (held.reason) }
                             td { (super::listings::time(held.at_us)) }
                             td {
-                                (actions::button(visit, identity, asked, actions::Action::DeleteOverride,
+                                (forms::button(visit, identity, asked, Action::DeleteOverride,
                                     "Take back…", Some(&held.policy)))
                             }
                         }

@@ -1,12 +1,11 @@
 //! API keys: what is known of them, a new one, and their revocation.
 
 use axum::Extension;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::response::Response;
 use maud::{Markup, html};
 
 use super::confirmation::{Confirmation, confirmation};
-use super::overview::Done;
 use crate::console::guard::{Fields, Visit};
 use crate::console::layout::{Content, Failure, answer, form_token, redirect};
 use crate::console::{Console, words};
@@ -19,9 +18,9 @@ const DIGITS: usize = 12;
 pub(in crate::console) async fn page(
     State(console): State<Console>,
     Extension(visit): Extension<Visit>,
-    Query(asked): Query<Done>,
+    Extension(fields): Extension<Fields>,
 ) -> Response {
-    let made = listed(&console.admin.operator, &visit, asked.done).await;
+    let made = listed(&console.admin.operator, &visit, fields.done()).await;
     answer(&visit, made)
 }
 
@@ -107,7 +106,11 @@ fn table(visit: &Visit, keys: &[KeyDoc]) -> Markup {
         div.scroll {
             table {
                 thead {
-                    tr { @for name in ["User", "Label", "Digest", "Created", ""] { th scope="col" { (name) } } }
+                    tr {
+                        @for name in ["User", "Label", "Digest", "Created", ""] {
+                            th scope="col" { (name) }
+                        }
+                    }
                 }
                 tbody {
                     @for key in keys {
@@ -118,7 +121,8 @@ fn table(visit: &Visit, keys: &[KeyDoc]) -> Markup {
                             td { code title=(key.digest) { (short(&key.digest)) } }
                             td { (key.created_us.map_or_else(String::new, words::moment)) }
                             td {
-                                form.inline action={ "/keys/" (key.digest) "/revoke/confirm" } method="post" {
+                                form.inline action={ "/keys/" (key.digest) "/revoke/confirm" }
+                                    method="post" {
                                     (form_token(visit))
                                     button { "Revoke…" }
                                 }

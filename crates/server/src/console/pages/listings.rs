@@ -1,11 +1,10 @@
 //! Everybody with limits of their own, everybody who is blocked, and what was changed by whom.
 
 use axum::Extension;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::Response;
 use maud::{Markup, html};
 
-use super::overview::Done;
 use crate::console::guard::Visit;
 use crate::console::layout::{Content, Failure, answer};
 use crate::console::{Console, words};
@@ -18,17 +17,13 @@ const CHANGES_MAX: usize = 200;
 pub(in crate::console) async fn overrides(
     State(console): State<Console>,
     Extension(visit): Extension<Visit>,
-    Query(asked): Query<Done>,
 ) -> Response {
     let found = console.admin.operator.overrides().await;
     let made = found.map(|list| {
         let head = ["Identity", "Policy", "Minute", "Second", "Until", "By", "Reason", "Since"];
         listing("Overrides", "/overrides", &head, &list, "There are no overrides.", override_row)
     });
-    answer(
-        &visit,
-        made.map(|content| Content { done: asked.done, ..content }).map_err(Failure::from),
-    )
+    answer(&visit, made.map_err(Failure::from))
 }
 
 /// `GET /blocks`.

@@ -2,39 +2,25 @@
 
 use std::net::SocketAddr;
 
-use axum::extract::{ConnectInfo, Query, Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use http::header::{RETRY_AFTER, SET_COOKIE};
 use http::request::Parts;
 use http::{HeaderValue, StatusCode};
 use maud::{Markup, html};
-use serde::Deserialize;
 use transom_core::delay;
 
 use crate::admin::auth::Refused;
 use crate::console::Console;
-use crate::console::guard::{Fields, fields, is_from_elsewhere};
+use crate::console::guard::{Fields, fields, is_from_elsewhere, query};
 use crate::console::layout::{Content, document, failure};
 use crate::console::session::{COOKIE, LASTS_S, NAME_MAX, now_s};
 
-/// What the address of the log-in may say.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(in crate::console) struct Asked {
-    /// The page to go to from here.
-    next: String,
-    /// What was just done.
-    done: Option<String>,
-}
-
 /// `GET /login`.
-pub(in crate::console) async fn page(
-    State(console): State<Console>,
-    Query(asked): Query<Asked>,
-    request: Request,
-) -> Response {
+pub(in crate::console) async fn page(State(console): State<Console>, request: Request) -> Response {
+    let asked = query(request.uri());
     if console.session(request.headers()).is_some() {
-        return Redirect::to(own_page(&asked.next)).into_response();
+        return Redirect::to(own_page(asked.get("next"))).into_response();
     }
     log_in(StatusCode::OK, &asked, None)
 }
@@ -53,14 +39,13 @@ pub(in crate::console) async fn enter(
         Ok(fields) => fields,
         Err(rejection) => return failure(None, rejection.status(), &rejection.body_text()),
     };
-    let asked = Asked { next: fields.get("next").to_owned(), done: None };
     let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
     let token = fields.get("token").as_bytes();
     match console.admin.may_enter(peer, &parts.headers, Some(token)).await {
-        Ok(()) => welcome(&console, &parts, &fields, &asked),
+        Ok(()) => welcome(&console, &parts, &fields),
         Err(refused) => {
             let (status, message) = refused.says();
-            let mut response = log_in(status, &asked, Some(message));
+            let mut response = log_in(status, &fields, Some(message));
             if let Refused::TooMany(wait_us) = refused {
                 response.headers_mut().insert(RETRY_AFTER, delay::seconds(wait_us).into());
             }
@@ -76,18 +61,18 @@ pub(in crate::console) async fn leave() -> Response {
     response
 }
 
-fn welcome(console: &Console, parts: &Parts, fields: &Fields, asked: &Asked) -> Response {
+fn welcome(console: &Console, parts: &Parts, fields: &Fields) -> Response {
     let name: String = fields.get("name").chars().filter(|letter| !letter.is_control()).collect();
     if name.chars().count() > NAME_MAX {
         let message = format!("a name has at most {NAME_MAX} characters");
-        return log_in(StatusCode::BAD_REQUEST, asked, Some(&message));
+        return log_in(StatusCode::BAD_REQUEST, fields, Some(&message));
     }
     let cookie = console.seal().and_then(|seal| seal.open(&name, now_s()));
     let Some(cookie) = cookie else {
         let message = "this system has no random bytes to make a session of";
-        return log_in(StatusCode::SERVICE_UNAVAILABLE, asked, Some(message));
+        return log_in(StatusCode::SERVICE_UNAVAILABLE, fields, Some(message));
     };
-    let mut response = Redirect::to(own_page(&asked.next)).into_response();
+    let mut response = Redirect::to(own_page(fields.get("next"))).into_response();
     set_cookie(&mut response, &cookie, LASTS_S, came_over_https(console, parts));
     response
 }
@@ -117,9 +102,9 @@ fn own_page(next: &str) -> &str {
     if is_path && is_plain { next } else { "/" }
 }
 
-fn log_in(status: StatusCode, asked: &Asked, problem: Option<&str>) -> Response {
-    let (title, done) = ("Log in".to_owned(), asked.done.clone());
-    let content = Content { title, place: "", done, markup: form(&asked.next, problem) };
+fn log_in(status: StatusCode, asked: &Fields, problem: Option<&str>) -> Response {
+    let (title, done) = ("Log in".to_owned(), asked.done());
+    let content = Content { title, place: "", done, markup: form(asked.get("next"), problem) };
     (status, axum::response::Html(document(None, &content).into_string())).into_response()
 }
 

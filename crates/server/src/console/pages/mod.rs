@@ -2,6 +2,7 @@
 
 pub(super) mod actions;
 mod confirmation;
+mod forms;
 pub(super) mod identity;
 pub(super) mod keys;
 pub(super) mod listings;

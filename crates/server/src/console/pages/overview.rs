@@ -1,15 +1,14 @@
 //! The fleet: what it decides, whom it denies, and what this worker is.
 
 use axum::Extension;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::Response;
 use maud::{Markup, html};
-use serde::Deserialize;
 use transom_core::Mode;
 
 use crate::admin::StatusDoc;
 use crate::console::charts::{SERIES, swatch, traffic};
-use crate::console::guard::Visit;
+use crate::console::guard::{Fields, Visit};
 use crate::console::layout::{Content, answer, form_token};
 use crate::console::{Console, words};
 use crate::operator::{BucketDoc, DeniedDoc, List, ModeDoc, OperatorError, TrafficDoc};
@@ -17,18 +16,11 @@ use crate::operator::{BucketDoc, DeniedDoc, List, ModeDoc, OperatorError, Traffi
 /// How many of the most denied are shown.
 const TOP: usize = 10;
 
-/// What an address may say of what was just done.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(in crate::console) struct Done {
-    pub(super) done: Option<String>,
-}
-
 /// `GET /`.
 pub(in crate::console) async fn page(
     State(console): State<Console>,
     Extension(visit): Extension<Visit>,
-    Query(asked): Query<Done>,
+    Extension(fields): Extension<Fields>,
 ) -> Response {
     let operator = &console.admin.operator;
     let (mode, decisions, top) =
@@ -51,7 +43,7 @@ pub(in crate::console) async fn page(
             (mode_form(&visit, status.mode))
         }
     };
-    let content = Content { title: "Overview".to_owned(), place: "/", done: asked.done, markup };
+    let content = Content { title: "Overview".to_owned(), place: "/", done: fields.done(), markup };
     answer(&visit, Ok(content))
 }
 
@@ -70,7 +62,9 @@ fn state(status: &StatusDoc, mode: Result<&ModeDoc, &OperatorError>, workers: u3
             div { dt { "Mode" } dd {
                 (status.mode)
                 @if let Ok(mode) = mode {
-                    small { @if mode.fleet.is_some() { "set for the fleet" } @else { "as configured" } }
+                    small {
+                        @if mode.fleet.is_some() { "set for the fleet" } @else { "as configured" }
+                    }
                 }
             } }
             div { dt { "Store" } dd {
@@ -82,7 +76,11 @@ fn state(status: &StatusDoc, mode: Result<&ModeDoc, &OperatorError>, workers: u3
                 }
             } }
             div { dt { "Workers" } dd {
-                (workers) small { @if status.store == "redis" { "that share a limit in an outage" } @else { "this one" } }
+                (workers) small {
+                    @if status.store == "redis" {
+                        "that share a limit in an outage"
+                    } @else { "this one" }
+                }
             } }
             div { dt { "Configuration" } dd {
                 "version " (configuration.version)
@@ -91,7 +89,10 @@ fn state(status: &StatusDoc, mode: Result<&ModeDoc, &OperatorError>, workers: u3
         }
         @if status.draining { p.problem { "This worker is about to stop." } }
         @if let Some(refusal) = &configuration.last_error {
-            p.problem { "The configuration file was refused at " (words::plain(&refusal.at)) ": " (refusal.message) }
+            p.problem {
+                "The configuration file was refused at " (words::plain(&refusal.at)) ": "
+                (refusal.message)
+            }
         }
         @if !configuration.needs_restart.is_empty() {
             p.warning { "Wait for a restart: " (configuration.needs_restart.join(", ")) "." }
@@ -110,7 +111,12 @@ fn shown(doc: &TrafficDoc) -> Markup {
             thead.hidden { tr { th scope="col" { "What" } th scope="col" { "How many" } } }
             tbody {
                 @for series in &SERIES {
-                    tr { th scope="row" { (swatch(series)) (series.label) } td { (sum(series.count)) } }
+                    tr {
+                        th scope="row" {
+                            (swatch(series)) (series.label)
+                        }
+                        td { (sum(series.count)) }
+                    }
                 }
                 tr {
                     th scope="row" {
@@ -137,7 +143,11 @@ fn most_denied(top: &List<DeniedDoc>) -> Markup {
                 tbody {
                     @for denied in &top.items {
                         tr {
-                            td { a href=(words::identity_page(&denied.identity)) { (denied.identity) } }
+                            td {
+                                a href=(words::identity_page(&denied.identity)) {
+                                    (denied.identity)
+                                }
+                            }
                             td.number { (words::number(denied.denials)) }
                         }
                     }

@@ -1,73 +1,63 @@
 //! The policies, and which of them a request matches.
 
 use axum::Extension;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::Response;
 use maud::{Markup, html};
-use serde::Deserialize;
 
 use crate::console::Console;
-use crate::console::guard::Visit;
+use crate::console::guard::{Fields, Visit};
 use crate::console::layout::{Content, Failure, answer};
 use crate::operator::{Operator, PolicyDoc, Question};
-
-/// The request in question.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub(in crate::console) struct Asked {
-    method: String,
-    path: String,
-    host: String,
-}
 
 /// `GET /policies`.
 pub(in crate::console) async fn page(
     State(console): State<Console>,
     Extension(visit): Extension<Visit>,
-    Query(asked): Query<Asked>,
+    Extension(fields): Extension<Fields>,
 ) -> Response {
-    answer(&visit, content(&console.admin.operator, &asked))
+    answer(&visit, content(&console.admin.operator, &fields.question()))
 }
 
-fn content(operator: &Operator, asked: &Asked) -> Result<Content, Failure> {
-    let is_asked = !asked.path.is_empty() || !asked.method.is_empty() || !asked.host.is_empty();
-    let found = if is_asked { Some(operator.matching(&asked.question())?) } else { None };
+fn content(operator: &Operator, asked: &Question) -> Result<Content, Failure> {
+    let is_asked = asked != &Question::default();
+    let found = if is_asked { Some(operator.matching(asked)?) } else { None };
     let name = found.as_ref().map(|policy| policy.name.as_str());
     let markup = html! {
         h1 { "Policies" }
         section aria-labelledby="which" {
             h2 #which { "Which policy limits a request?" }
             form.card.row {
-                (super::identity::method_field(&asked.method))
-                (super::identity::path_field(&asked.path))
+                (super::identity::method_field(shown(&asked.method)))
+                (super::identity::path_field(shown(&asked.path)))
                 div.field {
                     label for="host" { "Host" }
-                    input #host name="host" value=(asked.host) spellcheck="false"
+                    input #host name="host" value=(shown(&asked.host)) spellcheck="false"
                         autocapitalize="none" placeholder="any";
                 }
                 button { "Find the policy" }
             }
             @if let Some(policy) = &found { (answered(asked, policy)) }
         }
-        section #policies data-live="" aria-label="All policies" { (table(&operator.policies(), name)) }
+        section #policies data-live="" aria-label="All policies" {
+            (table(&operator.policies(), name))
+        }
     };
     let title = "Policies".to_owned();
     Ok(Content { title, place: "/policies", done: None, markup })
 }
 
-impl Asked {
-    fn question(&self) -> Question {
-        let given = |text: &String| (!text.is_empty()).then(|| text.clone());
-        Question { method: given(&self.method), path: given(&self.path), host: given(&self.host) }
-    }
+/// A part of a question as it was entered.
+fn shown(part: &Option<String>) -> &str {
+    part.as_deref().unwrap_or_default()
 }
 
-fn answered(asked: &Asked, policy: &PolicyDoc) -> Markup {
-    let method = if asked.method.is_empty() { "GET" } else { &asked.method };
-    let path = if asked.path.is_empty() { "/" } else { &asked.path };
+fn answered(asked: &Question, policy: &PolicyDoc) -> Markup {
+    let method = asked.method.as_deref().unwrap_or("GET");
+    let path = asked.path.as_deref().unwrap_or("/");
     html! {
         p.answer role="status" {
-            code { (method) " " (asked.host) (path) } " is limited by "
+            code { (method) " " (shown(&asked.host)) (path) } " is limited by "
             strong { (policy.name) } ": " (policy.minute) " a minute and " (policy.second)
             " a second, mode " (policy.mode) "."
         }
@@ -82,8 +72,12 @@ fn table(policies: &[PolicyDoc], found: Option<&str>) -> Markup {
                 caption { "In force, in the order of the configuration" }
                 thead {
                     tr {
-                        @for name in ["Name", "Methods", "Host", "Path"] { th scope="col" { (name) } }
-                        @for name in ["Minute", "Second", "Cost"] { th.number scope="col" { (name) } }
+                        @for name in ["Name", "Methods", "Host", "Path"] {
+                            th scope="col" { (name) }
+                        }
+                        @for name in ["Minute", "Second", "Cost"] {
+                            th.number scope="col" { (name) }
+                        }
                         @for name in ["Mode", "Without a decision"] { th scope="col" { (name) } }
                     }
                 }
@@ -91,8 +85,14 @@ fn table(policies: &[PolicyDoc], found: Option<&str>) -> Markup {
                     @for policy in policies {
                         @let is_found = found == Some(policy.name.as_str());
                         tr.found[is_found] {
-                            th scope="row" { (policy.name) @if is_found { " " span.tag { "matches" } } }
-                            td { @if policy.methods.is_empty() { "any" } @else { (policy.methods.join(", ")) } }
+                            th scope="row" {
+                                (policy.name) @if is_found { " " span.tag { "matches" } }
+                            }
+                            td {
+                                @if policy.methods.is_empty() {
+                                    "any"
+                                } @else { (policy.methods.join(", ")) }
+                            }
                             td { (any(policy.host.as_deref())) }
                             td { code { (any(policy.path.as_deref())) } }
                             td.number { (policy.minute) }

@@ -63,7 +63,9 @@ fn of_window(window: Window, windows: &WindowsDoc, line: &TimeLine, now_us: u64)
         section.window data-window=(window.as_str()) {
             h3 { (name) }
             p.numbers {
-                strong { (words::number(state.used.into())) " of " (words::number(state.limit.into())) }
+                strong {
+                    (words::number(state.used.into())) " of " (words::number(state.limit.into()))
+                }
                 " used, " strong { (words::number(state.remaining.into())) " left" }
                 @if state.used > state.limit { ", the limit was lowered" }
             }
@@ -111,7 +113,14 @@ fn in_words(window: Window, windows: &WindowsDoc, line: &TimeLine, now_us: u64) 
             details id=(id) {
                 summary { "Admissions in words" }
                 table {
-                    thead { tr { th scope="col" { "At" } th scope="col" { "Age" } th.number scope="col" { "Units" } } }
+                    thead {
+                        tr {
+                            th scope="col" {
+                                "At"
+                            }
+                            th scope="col" { "Age" } th.number scope="col" { "Units" }
+                        }
+                    }
                     tbody {
                         @for mark in newest {
                             tr {
