@@ -89,6 +89,7 @@ async fn an_operator_sees_why_a_user_is_denied_and_helps_without_loading_a_page_
     }
     browser.click("form[action$='/override/confirm'] button").await;
     browser.until(&shows("table.changes", "launch <b>day</b>")).await;
+    browser.screenshot("confirmation").await;
     browser.click("form.decide button").await;
     browser.until(&shows(".done", "The override is in force.")).await;
     browser.until(&shows("#verdict", "Admitted now")).await;
@@ -107,6 +108,7 @@ async fn an_operator_sees_why_a_user_is_denied_and_helps_without_loading_a_page_
     browser.click("form[action$='/block/confirm'] button").await;
     browser.click("form.decide button").await;
     browser.until(&shows("#verdict", "Blocked now")).await;
+    browser.screenshot("blocked").await;
     assert_eq!(ask(&worker, "/").await, 429);
     browser.click("#unblock-button").await;
     browser.click("form.decide button").await;

@@ -54,6 +54,12 @@ async fn without_a_token_a_name_that_was_made_to_point_here_is_refused() {
 }
 
 #[tokio::test]
+async fn without_a_token_nobody_is_asked_to_log_in() {
+    let got = get(&here(local()), "/login").await;
+    assert_eq!((got.status.as_u16(), got.header("location")), (303, Some("/")));
+}
+
+#[tokio::test]
 async fn every_page_says_what_may_be_loaded_and_may_not_be_kept() {
     let console = here(local());
     let pages =

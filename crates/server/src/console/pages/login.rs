@@ -19,7 +19,8 @@ use crate::console::session::{COOKIE, LASTS_S, NAME_MAX, now_s};
 /// `GET /login`.
 pub(in crate::console) async fn page(State(console): State<Console>, request: Request) -> Response {
     let asked = query(request.uri());
-    if console.session(request.headers()).is_some() {
+    let asks = console.admin.front.load().admin_token.is_some();
+    if !asks || console.session(request.headers()).is_some() {
         return Redirect::to(own_page(asked.get("next"))).into_response();
     }
     log_in(StatusCode::OK, &asked, None)
