@@ -16,7 +16,7 @@ Keys: 4 for each request, in one hash slot; any number of requests
   KEYS[2]  second        sorted set of the last second
   KEYS[3]  override      hash, for a policy P or "*": P:minute P:second P:until_us (0: no end)
   KEYS[4]  penalty       hash: strikes since_us blocks forget_at_us, and with a block until_us
-                         (0: no end) at_us by reason
+                         (0: no end) at_us by reason identity
 
 Arguments: 6 for each request, checked by the caller
   ARGV[1]  policy        the name by which an override is found
@@ -26,7 +26,7 @@ Arguments: 6 for each request, checked by the caller
   ARGV[5]  enforced      1: a block holds and a denial may be a strike; 0: neither
   ARGV[6]  strikes       empty: count none; else six integers: denials that were not reported yet,
                          then strikes that are borne, and the span, the first block, the longest
-                         block and the time until all is forgotten, in us
+                         block and the time until all is forgotten, in us; then who it is
 
 Returns: the time of the decision in us since 1970, then one reply for each request
   either 11 integers, counts in units and times in us:
@@ -51,8 +51,8 @@ Members
 
 Clock
   TIME, read once. Nobody sends a time. An entry stamped later than now (the clock stepped back)
-  is stamped now, for good: the one case in which a denial writes to a window. A block is never
-  longer than it was made for.
+  is stamped now, for good: the one case in which a denial writes to a window. So is a block that
+  begins later than now, with its end.
 
 Expiry
   A key lives two windows from the first admission in a half window, so longer than any unit in
@@ -62,7 +62,7 @@ Expiry
 Order of writes
   ZADD or HSET comes first: Redis checks its memory limit only before the first write of a script.
 
-Commands: TIME EXISTS HMGET HSET ZADD ZCARD ZCOUNT ZRANGE ZRANGEBYSCORE ZREMRANGEBYSCORE PEXPIRE
+Commands: TIME EXISTS HGET HMGET HSET ZADD ZCARD ZCOUNT ZRANGE ZRANGEBYSCORE ZREMRANGEBYSCORE PEXPIRE
 Works on Redis 6.2 and later, and on Valkey.
 ]]
 local KEYS_EACH, ARGS_EACH = 4, 6
@@ -133,29 +133,31 @@ local function override(key, policy)
   return 0
 end
 
--- How long a block still holds.
+-- How long a block still holds, and by how much it lies in the future. One of the future reads as
+-- begun now.
 local function blocked(key)
   local block = redis.pcall('HMGET', key, 'until_us', 'at_us')
   if block.err then return nil, block.err end
-  if not block[1] then return 0 end
+  if not block[1] then return 0, 0 end
   local ends, began = tonumber(block[1]), tonumber(block[2])
   if not (ends and began) then return nil, 'BADVALUE in a penalty' end
-  if ends == 0 then return ENDLESS_US end
-  return math.max(ends - math.max(now, began), 0)
+  local ahead = math.max(began - now, 0)
+  if ends == 0 then return ENDLESS_US, ahead end
+  return math.max(ends - ahead - now, 0), ahead
 end
 
 -- What holds for this identity alone, most often nothing.
-local NOTHING = { from = 0, blocked = 0 }
+local NOTHING = { from = 0, blocked = 0, ahead = 0 }
 local function standing(override_key, penalty_key, policy, enforced)
   if redis.call('EXISTS', override_key, penalty_key) == 0 then return NOTHING end
   local from, minute, second = override(override_key, policy)
   if not from then return nil, minute end
-  local rest, err = 0, nil
+  local rest, ahead = 0, 0
   if enforced then
-    rest, err = blocked(penalty_key)
-    if err then return nil, err end
+    rest, ahead = blocked(penalty_key)
+    if not rest then return nil, ahead end
   end
-  return { from = from, minute = minute, second = second, blocked = rest }
+  return { from = from, minute = minute, second = second, blocked = rest, ahead = ahead }
 end
 
 local function reply(allowed, minute, second, limits_from, blocked)
@@ -205,7 +207,17 @@ local function charge(log, cost)
   log.used = log.used + cost
 end
 
--- Counts denials as strikes. A block that begins with them is as long as what is returned.
+-- Moves a block of the future to now, for good.
+local function restamp(key, own)
+  if own.ahead == 0 then return end
+  local ends = tonumber(redis.call('HGET', key, 'until_us'))
+  if ends > 0 then ends = ends - own.ahead end
+  local done = redis.pcall('HSET', key, 'until_us', int(ends), 'at_us', int(now))
+  if type(done) == 'table' then return done.err end
+end
+
+-- Counts denials as strikes. A block that begins with them is as long as what is returned. Where
+-- nothing can be written there is no strike: what the windows say counts.
 local function strike(key, count, rules)
   local known = redis.pcall('HMGET', key, 'strikes', 'since_us', 'blocks', 'forget_at_us')
   if known.err then return nil, known.err end
@@ -222,10 +234,10 @@ local function strike(key, count, rules)
   local lives = rules.forget + length
   local done = redis.pcall('HSET', key, 'strikes', int(strikes), 'since_us', int(since),
     'blocks', int(blocks), 'forget_at_us', int(now + lives))
-  if type(done) == 'table' then return nil, done.err end
+  if type(done) == 'table' then return 0 end
   if length > 0 then
     redis.call('HSET', key, 'until_us', int(now + length), 'at_us', int(now), 'by', 'penalty',
-      'reason', '')
+      'reason', '', 'identity', rules.identity)
   end
   redis.call('PEXPIRE', key, int(math.ceil(lives / 1000)))
   return length
@@ -233,16 +245,16 @@ end
 
 -- The denials to count for a request, and the rules for them; none if the caller counts none.
 local function to_count(strikes, fitting)
-  local numbers = {}
+  local numbers, identity = {}, string.match(strikes, '^%d+ %d+ %d+ %d+ %d+ %d+ (.*)$')
+  if not identity then return 0 end
   for number in string.gmatch(strikes, '%d+') do numbers[#numbers + 1] = tonumber(number) end
-  if #numbers == 0 then return 0 end
   local count = numbers[1] + (fitting and 0 or 1)
   return count, { borne = numbers[2], within = numbers[3], first = numbers[4],
-    longest = numbers[5], forget = numbers[6] }
+    longest = numbers[5], forget = numbers[6], identity = identity }
 end
 
 local function admit(minute, second, cost, own, penalty_key, strikes)
-  local err = clamp(minute) or clamp(second)
+  local err = clamp(minute) or clamp(second) or restamp(penalty_key, own)
   if err then return err end
   local fitting, rest = fits(minute, cost) and fits(second, cost), own.blocked
   if rest == 0 and strikes ~= '' then

@@ -8,10 +8,11 @@ Model
 Keys: 1
   KEYS[1]  penalty       hash
 
-Arguments: 3
+Arguments: 4
   ARGV[1]  lasting       us, 0: no end
   ARGV[2]  by            who, any text
   ARGV[3]  reason        why, any text
+  ARGV[4]  identity      who is blocked
 
 Returns: the time in us since 1970, and when the block ends (0: no end)
 
@@ -24,7 +25,8 @@ Expiry
 Commands: TIME HGET HSET PEXPIRE PERSIST
 Works on Redis 6.2 and later, and on Valkey.
 ]]
-local penalty, lasting, by, reason = KEYS[1], tonumber(ARGV[1]), ARGV[2], ARGV[3]
+local penalty, lasting = KEYS[1], tonumber(ARGV[1])
+local by, reason, identity = ARGV[2], ARGV[3], ARGV[4]
 
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
@@ -35,7 +37,7 @@ end
 
 local until_us = lasting == 0 and 0 or now + lasting
 redis.call('HSET', penalty, 'until_us', int(until_us), 'at_us', int(now), 'by', by,
-  'reason', reason)
+  'reason', reason, 'identity', identity)
 if lasting == 0 then
   redis.call('PERSIST', penalty)
 else

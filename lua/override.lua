@@ -3,18 +3,20 @@ override.lua: give an identity limits of its own, or take them back.
 
 Model
   One hash for each identity, with six fields for each override; P is the policy that it is for,
-  or "*" for all: P:minute P:second P:until_us (0: no end) P:at_us P:by P:reason.
+  or "*" for all: P:minute P:second P:until_us (0: no end) P:at_us P:by P:reason. And one field,
+  identity, since a long one is cut in the name of the key.
 
 Keys: 1
   KEYS[1]  override      hash
 
-Arguments: 6
+Arguments: 7
   ARGV[1]  policy        P
   ARGV[2]  minute        units in any 60 s; empty takes the override back
   ARGV[3]  second        units in any second
   ARGV[4]  lasting       us, 0: no end
   ARGV[5]  by            who, any text
   ARGV[6]  reason        why, any text
+  ARGV[7]  identity      whose
 
 Returns: the time in us since 1970, when the override ends (0: no end), and whether there was one
 
@@ -25,11 +27,11 @@ Expiry
   The hash lives as long as the longest of its overrides. Those that have ended are dropped here,
   and read as absent by admit.lua.
 
-Commands: TIME HGETALL HSET HDEL PEXPIRE PERSIST
+Commands: TIME HGETALL HSET HDEL PEXPIRE PERSIST DEL
 Works on Redis 6.2 and later, and on Valkey.
 ]]
 local override, policy, minute, second = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
-local lasting, by, reason = tonumber(ARGV[4]), ARGV[5], ARGV[6]
+local lasting, by, reason, identity = tonumber(ARGV[4]), ARGV[5], ARGV[6], ARGV[7]
 
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
@@ -63,7 +65,8 @@ else
   redis.call('HSET', override,
     string.format('%s:minute', policy), minute, string.format('%s:second', policy), second,
     string.format('%s:until_us', policy), int(until_us), string.format('%s:at_us', policy),
-    int(now), string.format('%s:by', policy), by, string.format('%s:reason', policy), reason)
+    int(now), string.format('%s:by', policy), by, string.format('%s:reason', policy), reason,
+    'identity', identity)
 end
 
 local last, endless = 0, false
@@ -80,5 +83,7 @@ if endless then
   redis.call('PERSIST', override)
 elseif last > now then
   redis.call('PEXPIRE', override, int(math.ceil((last - now) / 1000)))
+else
+  redis.call('DEL', override)
 end
 return { now, until_us, there and 1 or 0 }

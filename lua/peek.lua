@@ -105,29 +105,31 @@ local function override(key, policy)
   return 0
 end
 
--- How long a block still holds.
+-- How long a block still holds, and by how much it lies in the future. One of the future reads as
+-- begun now.
 local function blocked(key)
   local block = redis.pcall('HMGET', key, 'until_us', 'at_us')
   if block.err then return nil, block.err end
-  if not block[1] then return 0 end
+  if not block[1] then return 0, 0 end
   local ends, began = tonumber(block[1]), tonumber(block[2])
   if not (ends and began) then return nil, 'BADVALUE in a penalty' end
-  if ends == 0 then return ENDLESS_US end
-  return math.max(ends - math.max(now, began), 0)
+  local ahead = math.max(began - now, 0)
+  if ends == 0 then return ENDLESS_US, ahead end
+  return math.max(ends - ahead - now, 0), ahead
 end
 
 -- What holds for this identity alone, most often nothing.
-local NOTHING = { from = 0, blocked = 0 }
+local NOTHING = { from = 0, blocked = 0, ahead = 0 }
 local function standing(override_key, penalty_key, policy, enforced)
   if redis.call('EXISTS', override_key, penalty_key) == 0 then return NOTHING end
   local from, minute, second = override(override_key, policy)
   if not from then return nil, minute end
-  local rest, err = 0, nil
+  local rest, ahead = 0, 0
   if enforced then
-    rest, err = blocked(penalty_key)
-    if err then return nil, err end
+    rest, ahead = blocked(penalty_key)
+    if not rest then return nil, ahead end
   end
-  return { from = from, minute = minute, second = second, blocked = rest }
+  return { from = from, minute = minute, second = second, blocked = rest, ahead = ahead }
 end
 
 local function reply(allowed, minute, second, limits_from, blocked)

@@ -4,7 +4,11 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-use http::{HeaderMap, StatusCode};
+use bytes::Bytes;
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::Empty;
+use hyper_util::client::legacy::Client as Pool;
+use hyper_util::rt::TokioExecutor;
 use tokio::sync::Mutex;
 use transom_core::PolicyName;
 use transom_redis::Digest;
@@ -15,7 +19,7 @@ use transom_tests::windows::Windows;
 use crate::clients::{CONNECTIONS, Client, Got, KEYS, Load, Seen};
 use crate::decisions::decisions;
 use crate::docker::{Compose, docker};
-use crate::stack::Stack;
+use crate::stack::{ADMIN_TOKEN, Stack};
 
 /// Beside the default limits: wide ones, under which many are admitted, and ones that a few
 /// requests use up.
@@ -68,6 +72,7 @@ async fn a_fleet_is_one_limiter_while_its_workers_die_multiply_and_restart() {
     let mut redis = redis.get_multiplexed_async_connection().await.unwrap();
     let ahead_ns = ahead_ns(&mut redis).await;
     let mut seen = two_of_three_are_admitted(&stack).await;
+    operators_get_in_with_the_token(&stack).await;
 
     let load = Load::start(stack.address(), &stack.gateway_address());
     load.goes_on(MEANWHILE).await.unwrap();
@@ -124,6 +129,18 @@ async fn a_fleet_is_one_limiter_while_its_workers_die_multiply_and_restart() {
     assert!(counts.admitted >= 2_000 && counts.denied >= 2_000, "{report}");
     let kept_too_long = windows.kept_too_long();
     assert!(kept_too_long.is_empty(), "{kept_too_long:?}");
+}
+
+/// The admin API behind the load balancer, with and without the token.
+async fn operators_get_in_with_the_token(stack: &Stack) {
+    let pool = Pool::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
+    let url = format!("http://{}/api/status", stack.admin());
+    for (token, expected) in [(ADMIN_TOKEN, StatusCode::OK), ("guess", StatusCode::UNAUTHORIZED)] {
+        let request = Request::get(&url).header("authorization", format!("Bearer {token}"));
+        let request = request.body(Empty::new()).expect("a request");
+        let answer = pool.request(request).await.expect("an answer");
+        assert_eq!(answer.status(), expected, "{token}");
+    }
 }
 
 /// As the README shows it: twice 200, then 429, with every field and the body. Returns the three.

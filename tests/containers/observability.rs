@@ -30,7 +30,7 @@ fn the_profile_adds_prometheus_and_grafana_on_loopback() {
     }
     let all = config(&["--profile", "observability", "config"]);
     let published = all.matches("published: ").count();
-    assert_eq!(published, 3, "the load balancer, Prometheus and Grafana: {all}");
+    assert_eq!(published, 4, "the load balancer twice, Prometheus and Grafana: {all}");
     assert_eq!(all.matches("host_ip: 127.0.0.1").count(), published, "{all}");
 }
 

@@ -11,6 +11,8 @@ use transom_tests::redis_server::free_port;
 
 use crate::docker::{Compose, docker, done, lines};
 
+/// Who has it may act as an operator.
+pub(crate) const ADMIN_TOKEN: &str = "of-a-test";
 /// The image, under a name that no other project uses. Its two services are one image.
 const IMAGE: &str = "transom-containers-test";
 /// How long a container may take until it is well.
@@ -105,6 +107,11 @@ impl Stack {
         output.trim().parse().expect("an address")
     }
 
+    /// Where operators get in.
+    pub(crate) fn admin(&self) -> SocketAddr {
+        self.compose(&["port", "lb", "8083"]).trim().parse().expect("an address")
+    }
+
     /// The URL of its Redis.
     pub(crate) fn redis_url(&self) -> String {
         let output = self.compose(&["port", "redis", "6379"]);
@@ -166,7 +173,8 @@ impl Stack {
         let mut command = self.compose.project(&self.name, &self.folder.path().join("over.yml"));
         command.env("TRANSOM_NET", &self.net).env("TRANSOM_PORT", self.port.to_string());
         // Any that is free.
-        command.env("TRANSOM_PROMETHEUS_PORT", "0");
+        command.env("TRANSOM_PROMETHEUS_PORT", "0").env("TRANSOM_ADMIN_PORT", "0");
+        command.env("TRANSOM_ADMIN_TOKEN", ADMIN_TOKEN);
         command
     }
 }

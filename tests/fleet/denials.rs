@@ -39,7 +39,7 @@ async fn a_flood_of_denials_writes_nothing_to_any_window() {
     configure.exec_async(&mut redis).await.expect("a server of the test's own");
     let client = redis::Client::open(server.url.as_str()).expect("the address of a server");
     let mut changes = client.get_async_pubsub().await.expect("a connection");
-    let pattern = format!("__keyspace@*__:{PREFIX}:{{*");
+    let pattern = format!("__keyspace@*__:{PREFIX}:{{user:*");
     changes.psubscribe(&pattern).await.expect("announcements");
     let mut changes = changes.into_on_message();
     let fleet = Fleet::start(&Setup {

@@ -9,7 +9,7 @@ use drive::{Mutant, TICK_US, caught, passes};
 use transom_tests::checker::Rule;
 
 /// The decision, the same in the script that checks and in the one that adds.
-const ALLOWED: &str = "local allowed = fits(minute, cost) and fits(second, cost)";
+const ALLOWED: &str = "fits(minute, cost) and fits(second, cost)";
 const FITS: &str = "return log.used + cost <= log.limit";
 const MEMBER: &str = "\
       local member = string.format('%.0f%03d', now + math.floor(sequence / 1000), sequence % 1000)
@@ -31,7 +31,7 @@ async fn the_script_itself_passes_every_drive() {
 
 #[tokio::test]
 async fn check_and_add_in_two_calls_are_caught() {
-    let adds = Mutant::new("a peek decides", ALLOWED, "local allowed = true");
+    let adds = Mutant::new("a peek decides", ALLOWED, "true");
     caught(&[adds.after_a_peek().by(&[S1Exact, S2RealTime])]).await;
 }
 
@@ -41,10 +41,8 @@ async fn a_limit_off_by_one_is_caught_either_way() {
         Mutant::new("< for <=", FITS, "return log.used + cost < log.limit").by(&[S3DenialDue]),
         Mutant::new("one more", FITS, "return log.used + cost <= log.limit + 1").by(&[S1Exact]),
         Mutant::new("cost left out", FITS, "return log.used < log.limit").by(&[S1Exact]),
-        Mutant::new("second left out", ALLOWED, "local allowed = fits(minute, cost)")
-            .by(&[S1Exact]),
-        Mutant::new("minute left out", ALLOWED, "local allowed = fits(second, cost)")
-            .by(&[S1Exact]),
+        Mutant::new("second left out", ALLOWED, "fits(minute, cost)").by(&[S1Exact]),
+        Mutant::new("minute left out", ALLOWED, "fits(second, cost)").by(&[S1Exact]),
     ])
     .await;
 }

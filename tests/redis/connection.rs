@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use transom_core::{
-    Change, Counts, Denied, Identity, LimitedBy, Limiter, Limits, Mode, Note, Operations,
+    Change, Counts, Denied, Held, Identity, LimitedBy, Limiter, Limits, Mode, Note, Operations,
     PenaltyRules, PolicyName, Request, Scope, Share, Unavailable,
 };
 use transom_redis::{RedisLimiter, Settings, Tls};
@@ -52,7 +52,8 @@ async fn operates(limiter: &RedisLimiter) -> Result<(), Unavailable> {
         limiter.set_override(&user, &Scope::All, Limits::DEFAULT, lasting, &note).await?;
         limiter.block(&user, lasting, &note).await?;
     }
-    limiter.standings(9).await?;
+    limiter.standings(Held::Override, 9).await?;
+    limiter.standings(Held::Block, 9).await?;
     limiter.standing(&user).await?;
     limiter.delete_override(&user, &Scope::All).await?;
     limiter.unblock(&user).await?;
@@ -62,7 +63,7 @@ async fn operates(limiter: &RedisLimiter) -> Result<(), Unavailable> {
     limiter.report(&counts, &(0..1_100).map(denied).collect::<Vec<_>>()).await?;
     limiter.traffic().await?;
     limiter.denied(9).await?;
-    limiter.set_mode(Mode::Enforce).await?;
+    limiter.set_mode(Some(Mode::Enforce)).await?;
     limiter.fleet_mode().await?;
     limiter.record(&Change::default()).await?;
     limiter.changes(9).await?;

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use transom_core::{
-    Change, Counts, Denied, Identity, LimitedBy, Limiter, Limits, LimitsFrom, Mode, Note,
+    Change, Counts, Denied, Held, Identity, LimitedBy, Limiter, Limits, LimitsFrom, Mode, Note,
     Operations, PenaltyRules, Request, Scope, Traffic, Window,
 };
 
@@ -117,11 +117,11 @@ async fn a_storm_of_denials_is_a_block_and_few_writes() {
     assert!(setup.limiter.admit(&asked).await.unwrap().allowed);
     let before = setup.calls(&WRITES).await;
     let started = tokio::time::Instant::now();
-    let mut denials = 0u32;
+    let mut denials = 0;
     loop {
         let answers = (0..50).map(|_| setup.limiter.admit(&asked));
         let answers = futures_util::future::join_all(answers).await;
-        denials += answers.iter().filter(|answer| !answer.as_ref().unwrap().allowed).count() as u32;
+        denials += answers.iter().filter(|answer| !answer.as_ref().unwrap().allowed).count();
         if answers.iter().any(|answer| {
             answer.as_ref().is_ok_and(|decision| decision.limited_by == LimitedBy::Penalty)
         }) {
@@ -170,12 +170,24 @@ async fn everybody_with_an_override_or_a_block_is_listed() {
     }
     setup.limiter.block(&Identity::user("x").unwrap(), None, &note()).await.unwrap();
     setup.limiter.block(&Identity::user("a").unwrap(), None, &note()).await.unwrap();
-    let listed = setup.limiter.standings(10).await.unwrap();
-    let found: Vec<_> = listed.held.iter().map(|(identity, _)| identity.as_str()).collect();
-    assert_eq!(found, ["user:a", "user:b", "user:c}d", "user:x"]);
-    assert!(!listed.more);
-    let first = setup.limiter.standings(1).await.unwrap();
-    assert!(first.more && first.held.len() == 1);
+    let long = Identity::user(&"и".repeat(400)).unwrap();
+    setup.limiter.block(&long, None, &note()).await.unwrap();
+    // Those with strikes alone are many, and their names come first.
+    for n in 0..50 {
+        let address: Identity = format!("ip:192.0.2.{n}").parse().unwrap();
+        let asked = Request { identity: address, ..punishable(60, 0) };
+        assert!(!setup.limiter.admit(&asked).await.unwrap().allowed);
+    }
+    let list = async |kind, max| {
+        let listed = setup.limiter.standings(kind, max).await.unwrap();
+        let names = listed.held.into_iter().map(|(identity, _)| identity.to_string());
+        (names.collect::<Vec<_>>(), listed.more)
+    };
+    let overrides = ["user:a", "user:b", "user:c}d"].map(str::to_owned).to_vec();
+    assert_eq!(list(Held::Override, 10).await, (overrides, false));
+    let blocks = vec!["user:a".to_owned(), "user:x".to_owned(), long.to_string()];
+    assert_eq!(list(Held::Block, 10).await, (blocks, false));
+    assert_eq!(list(Held::Block, 1).await, (vec!["user:a".to_owned()], true));
 }
 
 #[tokio::test]
@@ -233,15 +245,92 @@ async fn a_report_drops_buckets_that_are_too_old() {
     let counts = Counts { admitted: 1, ..Counts::default() };
     setup.limiter.report(&counts, &[]).await.unwrap();
     let fields: Vec<String> = setup.ask(&["HKEYS", traffic]).await;
-    assert_eq!(fields.len(), 1, "{fields:?}");
-    assert!(fields[0].ends_with(":admitted") && fields[0] != "1000:admitted");
+    let counted: Vec<_> = fields.iter().filter(|field| !field.ends_with(":span")).collect();
+    assert_eq!(counted.len(), 1, "{fields:?}");
+    assert!(counted[0].ends_with(":admitted") && counted[0] != "1000:admitted");
+    let _: () = setup.ask(&["HSET", traffic, "1000:admitted", "9"]).await;
+    assert_eq!(setup.limiter.traffic().await.unwrap().buckets.len(), 1, "what is old is not told");
+}
+
+#[tokio::test]
+async fn denials_of_an_older_span_are_not_added_to() {
+    let mut setup = Setup::new().await;
+    let who = [Denied { identity: user(), denials: 5 }];
+    setup.limiter.report(&Counts::default(), &who).await.unwrap();
+    // As if these sets were of spans long ago that have not expired.
+    let _: () =
+        setup.ask(&["HSET", "transom:1:{fleet}:traffic", "even:span", "1", "odd:span", "2"]).await;
+    setup.limiter.report(&Counts::default(), &who).await.unwrap();
+    assert_eq!(setup.limiter.denied(9).await.unwrap(), who);
+}
+
+#[tokio::test]
+async fn strikes_of_whoever_stays_away_are_reported_too() {
+    let mut setup = Setup::new().await;
+    let asked = punishable(60, 0);
+    for _ in 0..4 {
+        assert!(!setup.limiter.admit(&asked).await.unwrap().allowed);
+    }
+    let started = tokio::time::Instant::now();
+    loop {
+        let (_, standing) = setup.limiter.standing(&user()).await.unwrap();
+        if standing.penalty.strikes == 4 {
+            break;
+        }
+        assert!(started.elapsed() < Duration::from_secs(20), "{standing:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let windows: Vec<String> = setup.ask(&["KEYS", "*:minute"]).await;
+    assert!(windows.is_empty(), "a report charges nothing: {windows:?}");
+}
+
+#[tokio::test]
+async fn a_full_redis_denies_as_the_windows_say_and_counts_no_strike() {
+    let mut setup = Setup::new().await;
+    let asked = punishable(60, 0);
+    let _: () = setup.ask(&["CONFIG", "SET", "maxmemory", "1"]).await;
+    let denied = setup.limiter.admit(&asked).await.unwrap();
+    assert_eq!((denied.allowed, denied.limited_by), (false, LimitedBy::Second));
+    let admitted = setup.limiter.admit(&punishable(60, 1)).await;
+    assert!(admitted.is_err_and(|reason| reason.to_string().contains("OOM")));
+    let _: () = setup.ask(&["CONFIG", "SET", "maxmemory", "0"]).await;
+    let (_, standing) = setup.limiter.standing(&user()).await.unwrap();
+    assert_eq!(standing.penalty.strikes, 0);
+}
+
+#[tokio::test]
+async fn a_mode_that_was_taken_back_is_not_one_that_is_forgotten() {
+    let mut setup = Setup::new().await;
+    let mode = transom_core::FleetMode::default();
+    let following = tokio::spawn({
+        let (limiter, mode) = (setup.limiter.clone(), mode.clone());
+        async move { limiter.follow_mode(mode).await }
+    });
+    let becomes = async |expected: Option<Mode>| {
+        let started = tokio::time::Instant::now();
+        while mode.get() != expected {
+            assert!(started.elapsed() < Duration::from_secs(20), "{:?}", mode.get());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    setup.limiter.set_mode(Some(Mode::Off)).await.unwrap();
+    becomes(Some(Mode::Off)).await;
+    let _: () = setup.ask(&["FLUSHALL"]).await;
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    assert_eq!(mode.get(), Some(Mode::Off), "a Redis that comes back empty changes nothing");
+    setup.limiter.set_mode(Some(Mode::Shadow)).await.unwrap();
+    becomes(Some(Mode::Shadow)).await;
+    setup.limiter.set_mode(None).await.unwrap();
+    becomes(None).await;
+    assert_eq!(setup.limiter.fleet_mode().await.unwrap(), None);
+    following.abort();
 }
 
 #[tokio::test]
 async fn the_mode_of_the_fleet_and_changes_are_kept() {
     let mut setup = Setup::new().await;
     assert_eq!(setup.limiter.fleet_mode().await.unwrap(), None);
-    setup.limiter.set_mode(Mode::Shadow).await.unwrap();
+    setup.limiter.set_mode(Some(Mode::Shadow)).await.unwrap();
     assert_eq!(setup.limiter.fleet_mode().await.unwrap(), Some(Mode::Shadow));
     for target in ["user:1", "user:2"] {
         let change = Change {

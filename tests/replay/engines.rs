@@ -66,7 +66,7 @@ impl Scripts {
                         if matches!(call, Call::Admit { .. }) { &self.admit } else { &self.peek };
                     let asked = [request(&user, limits, cost)];
                     pipeline.add_command(clock::set(at_us)).ignore();
-                    pipeline.add_command(script.evalsha(&self.keyspace, &asked));
+                    pipeline.add_command(script.evalsha(&self.keyspace, &asked, 0));
                 }
                 Call::Reset => {
                     let asked = request(&user, Limits::DEFAULT, 1);

@@ -1,20 +1,17 @@
-//! Overrides, strikes and blocks: the scripts against the limiter in process, which is the model
-//! of `core`. Random days of an identity; those that differ shrink.
+//! Overrides, strikes and blocks: the scripts against the rules of `core`, by which the limiter in
+//! process decides. Random days of an identity; those that differ shrink.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Pipeline, Value, cmd};
 use transom_core::{
-    Cost, Decision, Identity, Limiter, Limits, Note, Operations, PenaltyRules, Policy, PolicyName,
-    Request, Scope, Source,
+    Block, Cost, Decision, Identity, Limits, Note, Override, Penalty, PenaltyRules, Policy,
+    PolicyName, Request, Scope, Source, Standing, WindowLogs,
 };
-use transom_local::{Clock, LocalLimiter};
 use transom_redis::{Keyspace, Script, decode};
 use transom_tests::redis_server::repository;
 use transom_tests::{RedisServer, clock};
@@ -33,31 +30,39 @@ const RULES: PenaltyRules = PenaltyRules {
 /// What happens next, after some time.
 #[derive(Debug, Clone)]
 enum Move {
-    Ask { policy: &'static str, cost: u64, peek: bool, enforced: bool },
+    Ask { policy: &'static str, cost: u64, peek: bool, enforced: bool, unreported: u32 },
     Override { scope: &'static str, limits: Limits, lasting_s: u64 },
     DeleteOverride { scope: &'static str },
     Block { lasting_s: u64 },
     Unblock,
 }
 
-fn gap_us() -> impl Strategy<Value = u64> {
+fn gap_us() -> impl Strategy<Value = i64> {
     prop_oneof![
+        1 => -20_000_000..0i64,
         6 => Just(0),
-        4 => 0..400_000u64,
-        3 => 999_998..1_000_003u64,
-        3 => 1_000_000..9_000_000u64,
-        1 => 29_000_000..61_000_000u64,
-        1 => 99_999_998..140_000_003u64,
+        4 => 0..400_000i64,
+        3 => 999_998..1_000_003i64,
+        3 => 1_000_000..9_000_000i64,
+        1 => 29_000_000..61_000_000i64,
+        1 => 99_999_998..140_000_003i64,
     ]
 }
 
-fn moves() -> impl Strategy<Value = Vec<(u64, Move)>> {
+fn moves() -> impl Strategy<Value = Vec<(i64, Move)>> {
     let name = || prop::sample::select(vec!["default", "search"]);
     let scope = || prop::sample::select(vec!["default", "search", "*"]);
     let limits = (0..6u32, 0..4u32).prop_map(|(minute, second)| Limits { minute, second });
     let cost = prop_oneof![8 => Just(1u64), 2 => 0..4u64];
-    let ask = (name(), cost, prop::bool::weighted(0.2), prop::bool::weighted(0.9))
-        .prop_map(|(policy, cost, peek, enforced)| Move::Ask { policy, cost, peek, enforced });
+    let unreported = prop_oneof![8 => Just(0u32), 2 => 0..4u32];
+    let ask = (name(), cost, prop::bool::weighted(0.2), prop::bool::weighted(0.9), unreported)
+        .prop_map(|(policy, cost, peek, enforced, unreported)| Move::Ask {
+            policy,
+            cost,
+            peek,
+            enforced,
+            unreported,
+        });
     let step = prop_oneof![
         30 => ask,
         3 => (scope(), limits, 0..20u64)
@@ -75,11 +80,6 @@ fn request(user: &str, policy: &str, cost: u64, enforced: bool) -> Request {
     let identity = Identity::user(user).unwrap();
     let request = Request::new(identity, policy, Cost::new(cost).unwrap());
     Request { enforced, penalty: Some(RULES), ..request }
-}
-
-/// 0 has no end.
-fn lasting(seconds: u64) -> Option<Duration> {
-    (seconds > 0).then(|| Duration::from_secs(seconds))
 }
 
 struct Scripts {
@@ -119,7 +119,7 @@ impl Scripts {
     }
 
     /// A whole day in one pipeline, so that nothing but the clock of the test moves.
-    async fn run(&mut self, moves: &[(u64, Move)]) -> Vec<Decision> {
+    async fn run(&mut self, moves: &[(i64, Move)]) -> Vec<Decision> {
         self.days += 1;
         let user = format!("day-{}", self.days);
         let identity = Identity::user(&user).unwrap();
@@ -127,28 +127,28 @@ impl Scripts {
             [self.keyspace.overrides(&identity), self.keyspace.penalty(&identity)];
         let (mut pipeline, mut at_us) = (Pipeline::new(), START_US);
         for (gap_us, step) in moves {
-            at_us += gap_us;
+            at_us = at_us.saturating_add_signed(*gap_us);
             pipeline.add_command(clock::set(at_us)).ignore();
             match step {
-                Move::Ask { policy, cost, peek, enforced } => {
+                Move::Ask { policy, cost, peek, enforced, unreported } => {
                     let asked = [request(&user, policy, *cost, *enforced)];
                     let script = if *peek { &self.peek } else { &self.admit };
-                    pipeline.add_command(script.evalsha(&self.keyspace, &asked));
+                    pipeline.add_command(script.evalsha(&self.keyspace, &asked, *unreported));
                 }
                 Move::Override { scope, limits, lasting_s } => {
                     let mut eval = self.eval("override", &overrides);
                     eval.arg(scope).arg(limits.minute).arg(limits.second);
-                    eval.arg(lasting_s * SECOND_US).arg("me").arg("why");
+                    eval.arg(lasting_s * SECOND_US).arg("me").arg("why").arg(identity.as_str());
                     pipeline.add_command(eval).ignore();
                 }
                 Move::DeleteOverride { scope } => {
                     let mut eval = self.eval("override", &overrides);
-                    eval.arg(scope).arg("").arg("").arg(0).arg("").arg("");
+                    eval.arg(scope).arg("").arg("").arg(0).arg("").arg("").arg(identity.as_str());
                     pipeline.add_command(eval).ignore();
                 }
                 Move::Block { lasting_s } => {
                     let mut eval = self.eval("block", &penalty);
-                    eval.arg(lasting_s * SECOND_US).arg("me").arg("why");
+                    eval.arg(lasting_s * SECOND_US).arg("me").arg("why").arg(identity.as_str());
                     pipeline.add_command(eval).ignore();
                 }
                 Move::Unblock => {
@@ -167,63 +167,60 @@ impl Scripts {
     }
 }
 
-#[derive(Debug, Default)]
-struct Hand(AtomicU64);
-
-impl Clock for Hand {
-    fn now_us(&self) -> u64 {
-        self.0.load(Ordering::SeqCst)
-    }
-}
-
-async fn run_local(moves: &[(u64, Move)]) -> Vec<Decision> {
-    let hand = Arc::new(Hand(AtomicU64::new(START_US)));
-    let limiter = LocalLimiter::with_clock(256, Arc::clone(&hand));
-    let (user, note) = (Identity::user("day").unwrap(), Note::default());
+/// The same by the rules of `core`.
+fn model(moves: &[(i64, Move)]) -> Vec<Decision> {
+    let (mut standing, mut at_us) = (Standing::default(), START_US);
+    let mut logs: BTreeMap<&str, WindowLogs> = BTreeMap::new();
     let mut decisions = Vec::new();
     for (gap_us, step) in moves {
-        hand.0.fetch_add(*gap_us, Ordering::SeqCst);
+        at_us = at_us.saturating_add_signed(*gap_us);
+        let until_us = |lasting_s: u64| (lasting_s > 0).then_some(at_us + lasting_s * SECOND_US);
+        let note = Note { by: "me".into(), reason: "why".into() };
         match step {
-            Move::Ask { policy, cost, peek, enforced } => {
+            Move::Ask { policy, cost, peek, enforced, unreported } => {
                 let asked = request("day", policy, *cost, *enforced);
-                decisions.push(if *peek {
-                    limiter.peek(&asked).await.unwrap()
+                let logs = logs.entry(*policy).or_default();
+                let verdict = if *peek {
+                    standing.peek(logs, at_us, &asked)
                 } else {
-                    limiter.admit(&asked).await.unwrap()
-                });
+                    standing.admit(logs, at_us, &asked, *unreported)
+                };
+                decisions.push(Decision::new(&verdict, Source::Local));
             }
             Move::Override { scope, limits, lasting_s } => {
-                let (scope, lasting) = (scope.parse::<Scope>().unwrap(), lasting(*lasting_s));
-                limiter.set_override(&user, &scope, *limits, lasting, &note).await.unwrap();
+                let held =
+                    Override { limits: *limits, until_us: until_us(*lasting_s), at_us, note };
+                standing.overrides.retain(|_, held| held.holds(at_us));
+                standing.overrides.insert(scope.parse().unwrap(), held);
             }
             Move::DeleteOverride { scope } => {
-                limiter.delete_override(&user, &scope.parse().unwrap()).await.unwrap();
+                standing.overrides.retain(|_, held| held.holds(at_us));
+                standing.overrides.remove(&scope.parse::<Scope>().unwrap());
             }
             Move::Block { lasting_s } => {
-                limiter.block(&user, lasting(*lasting_s), &note).await.unwrap();
+                standing.penalty.block =
+                    Some(Block { until_us: until_us(*lasting_s), at_us, note });
             }
-            Move::Unblock => {
-                limiter.unblock(&user).await.unwrap();
-            }
+            Move::Unblock => standing.penalty = Penalty::default(),
         }
     }
     decisions
 }
 
 #[test]
-fn overrides_strikes_and_blocks_are_the_same_in_redis_and_in_process() {
+fn overrides_strikes_and_blocks_in_redis_follow_the_rules() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let scripts = std::cell::RefCell::new(runtime.block_on(Scripts::start()));
     let config = Config { cases: DAYS, failure_persistence: None, ..Config::default() };
     let seen = std::cell::RefCell::new(BTreeMap::<String, u32>::new());
     let outcome = TestRunner::new(config).run(&moves(), |moves| {
         let in_redis = runtime.block_on(scripts.borrow_mut().run(&moves));
-        let in_process = runtime.block_on(run_local(&moves));
+        let expected = model(&moves);
         for decision in &in_redis {
             let what = format!("{} {:?}", decision.limited_by.as_str(), decision.limits_from);
             *seen.borrow_mut().entry(what).or_default() += 1;
         }
-        prop_assert_eq!(&in_redis, &in_process, "redis differs on {:#?}", moves);
+        prop_assert_eq!(&in_redis, &expected, "redis differs on {:#?}", moves);
         Ok(())
     });
     if let Err(failure) = outcome {

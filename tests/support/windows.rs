@@ -40,7 +40,8 @@ impl Windows {
     pub async fn read(connection: &mut MultiplexedConnection, prefix: &str) -> Self {
         let (seconds, micros): (u64, u64) =
             cmd("TIME").query_async(connection).await.expect("the time of redis");
-        let names = names(connection, &format!("{prefix}:{{*")).await;
+        let mut names = names(connection, &format!("{prefix}:{{*")).await;
+        names.retain(|name| Window::ALL.iter().any(|window| name.ends_with(window.as_str())));
         let mut found = Vec::new();
         for names in names.chunks(AT_ONCE) {
             let mut asked = Pipeline::new();

@@ -50,6 +50,13 @@ pub(crate) async fn send(
     read(&bytes.expect("a connection that does not break"), head_only)
 }
 
+/// Sends what it is given, and returns all that comes back.
+pub(crate) async fn raw(address: SocketAddr, request: &[u8]) -> String {
+    let answered = timeout(PATIENCE, exchange(address, request)).await;
+    let bytes = answered.expect("an answer in time").expect("a connection that does not break");
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
 /// Asks the check listener for a decision.
 pub(crate) async fn decide(check: SocketAddr, asked: &Value) -> Value {
     let reply = send(check, "POST", "/v1/decide", &[], &asked.to_string()).await;

@@ -1,6 +1,7 @@
 //! One worker as a process, on real sockets: what a newcomer, a client, an operator and a broken
 //! Redis meet.
 
+mod admin_api;
 mod api_keys;
 mod arguments;
 mod browser;
@@ -17,8 +18,10 @@ mod identity_modes;
 mod issuer;
 mod kubernetes;
 mod metrics;
+mod operator_cli;
 mod outage;
 mod paths;
+mod penalties;
 mod process;
 mod prometheus;
 mod reload;

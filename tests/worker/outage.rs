@@ -162,3 +162,52 @@ async fn the_log_says_each_time_that_redis_was_lost_and_that_it_is_back() {
 const LOST: &str = "the connection to redis was lost";
 const UNREACHABLE: &str = "cannot connect to redis";
 const BACK: &str = "connected to redis again";
+
+const OPERATED: &str = r#"
+[redis]
+deadline = "50ms"
+workers = 1
+
+[[policy]]
+name = "default"
+minute = 10
+second = 10
+"#;
+
+/// Sends a wish to the admin API.
+async fn wish(worker: &Worker, path: &str, body: &str) {
+    let lines: [&[u8]; 1] = [b"Content-Type: application/json"];
+    let reply = send(worker.admin, "PUT", path, &lines, body).await;
+    assert_eq!(reply.status(), 200, "{reply:?}");
+}
+
+/// Goal: who was blocked, and whose limits were others, is so in an outage too, as last seen.
+#[tokio::test]
+async fn blocks_and_overrides_outlast_redis_as_they_were_last_seen() {
+    let server = RedisServer::start().await;
+    let worker = Worker::with(OPERATED, &[("TRANSOM__REDIS__URL", &server.url)]).await;
+    wish(&worker, "/api/blocks/user:8", "{}").await;
+    wish(&worker, "/api/overrides/user:42", r#"{"minute":700,"second":70}"#).await;
+    wish(&worker, "/api/overrides/user:43", r#"{"minute":700,"second":70}"#).await;
+    let ask = async |identity: &str| {
+        crate::client::decide(worker.check, &serde_json::json!({"identity": identity})).await
+    };
+    for identity in ["user:8", "user:42", "user:43"] {
+        assert_eq!(ask(identity).await["source"], "redis");
+    }
+    let lines: [&[u8]; 1] = [b"Content-Type: application/json"];
+    let gone = send(worker.admin, "DELETE", "/api/overrides/user:43", &lines, "").await;
+    assert_eq!(gone.status(), 200, "{gone:?}");
+    assert_eq!(ask("user:43").await["minute"]["limit"], 10);
+
+    drop(server);
+    let asked = Instant::now();
+    while ask("user:1").await["source"] != "local" {
+        assert!(asked.elapsed() < Duration::from_secs(20), "redis still answers");
+        sleep(LOOK_AGAIN).await;
+    }
+    let blocked = ask("user:8").await;
+    assert_eq!((&blocked["allowed"], &blocked["limited_by"]), (&false.into(), &"penalty".into()));
+    assert_eq!(ask("user:42").await["minute"]["limit"], 700);
+    assert_eq!(ask("user:43").await["minute"]["limit"], 10);
+}

@@ -15,6 +15,7 @@ use transom_redis::{Digest, RedisLimiter, Settings};
 use transom_tests::RedisServer;
 
 use crate::client::{get, send};
+use crate::collector::{Collector, Mood};
 use crate::process::{LOOK_AGAIN, Worker, run, text, write};
 use crate::upstream::ClosedPort;
 
@@ -56,6 +57,47 @@ async fn redis_with_a_password() -> (RedisServer, String, MultiplexedConnection)
     user.exec_async(&mut connection).await.expect("a server of the test's own");
     let url = server.url.replace("redis://", &format!("redis://worker:{PASSWORD}@"));
     (server, url, connection)
+}
+
+/// Uses the admin API, with the right token and with wrong ones; the key that was created is no
+/// part of what is returned.
+async fn operate(worker: &Worker) -> (String, Vec<String>) {
+    let right: &[u8] = b"Authorization: Bearer MARKED-token";
+    let json: &[u8] = b"Content-Type: application/json";
+    let mut said = Vec::new();
+    for token in ["MARKED-guess", "MARKED-toke"] {
+        let line = format!("Authorization: Bearer {token}");
+        for path in ["/api/status", "/api/identities/user:42"] {
+            let reply = send(worker.admin, "GET", path, &[line.as_bytes()], "").await;
+            assert_eq!(reply.status(), 401, "{reply:?}");
+            said.push(format!("{reply:?}"));
+        }
+    }
+    let wish = r#"{"user":"7","label":"of a test"}"#;
+    let created = send(worker.admin, "POST", "/api/keys", &[right, json], wish).await;
+    assert_eq!(created.status(), 200, "{created:?}");
+    let created: serde_json::Value = serde_json::from_str(created.body()).expect("JSON");
+    let key = created["key"].as_str().expect("a key").to_owned();
+    let line = format!("X-Api-Key: {key}");
+    let reply = send(worker.gateway, "GET", "/v1", &[line.as_bytes()], "").await;
+    said.push(format!("{reply:?}"));
+    for (method, path, body) in [
+        ("PUT", "/api/overrides/user:42", r#"{"minute":4,"second":4,"by":"ada"}"#),
+        ("PUT", "/api/blocks/user:8", "{}"),
+        ("POST", "/api/identities/user:9/reset", "{}"),
+        ("PUT", "/api/mode", r#"{"mode":"loud"}"#),
+        ("GET", "/api/identities/user:42/explain", ""),
+        ("GET", "/api/keys", ""),
+        ("GET", "/api/audit", ""),
+        ("GET", "/api/doctor", ""),
+        ("GET", "/api/status", ""),
+        ("GET", "/api/openapi.json", ""),
+        ("GET", "/metrics", ""),
+    ] {
+        let reply = send(worker.admin, method, path, &[right, json], body).await;
+        said.push(format!("{reply:?}"));
+    }
+    (key, said)
 }
 
 /// Sends the keys over HTTP/1.1 and HTTP/2, to every listener, until well past the limit.
@@ -108,6 +150,7 @@ async fn contents(connection: &mut MultiplexedConnection) -> String {
             "hash" => &["HGETALL", key],
             "zset" => &["ZRANGE", key, "0", "-1"],
             "list" => &["LRANGE", key, "0", "-1"],
+            "stream" => &["XRANGE", key, "-", "+"],
             other => panic!("{key} is a {other}, which this test does not read"),
         };
         let value: Value = ask(connection, read).await;
@@ -123,15 +166,36 @@ async fn no_secret_is_in_a_log_an_answer_or_redis() {
     let keys = RedisLimiter::open(&settings).unwrap().api_keys();
     keys.add(Digest::of(KEYS[0].as_bytes()), "42", "of a test").await.unwrap();
 
-    let mut worker = Worker::with(CONFIG, &[("TRANSOM__REDIS__URL", &url)]).await;
+    let collector = Collector::start(Mood::Takes).await;
+    let spans_to = format!("http://{}", collector.address);
+    let variables =
+        [("TRANSOM__REDIS__URL", url.as_str()), ("TRANSOM__TRACING__OTLP_ENDPOINT", &spans_to)];
+    let mut worker = Worker::with(CONFIG, &variables).await;
     for reply in drive(&worker).await {
         assert_clean("an answer", &reply);
     }
-    let stored = contents(&mut connection).await;
-    for part in ["{user:42}:default:minute", "{ip:127.0.0.1}:default:second", ":key:"] {
+    let (key, said) = operate(&worker).await;
+    for reply in said {
+        assert_clean("an answer to an operator", &reply);
+        assert!(!reply.contains(&key), "a key that is shown once: {reply}");
+    }
+    // What was decided is reported once a second.
+    let asked = Instant::now();
+    let stored = loop {
+        let stored = contents(&mut connection).await;
+        if stored.contains("{fleet}:traffic") {
+            break stored;
+        }
+        assert!(asked.elapsed() < Duration::from_secs(20), "nothing was reported: {stored}");
+        sleep(LOOK_AGAIN).await;
+    };
+    for part in
+        ["{user:42}:default:minute", "{ip:127.0.0.1}:default:second", ":key:", ":audit", ":denied:"]
+    {
         assert!(stored.contains(part), "{part} is what this test looks through: {stored}");
     }
     assert_clean("redis", &stored);
+    assert!(!stored.contains(&key), "a key is kept nowhere");
 
     worker.process.signal("TERM");
     let ended = worker.process.end().await;
@@ -141,7 +205,14 @@ async fn no_secret_is_in_a_log_an_answer_or_redis() {
         assert!(log.contains(line), "{line} is what this test looks through: {log}");
     }
     assert_clean("the log", &log);
+    assert!(!log.contains(&key), "a key is in no log");
     assert_clean("the banner", &ended.stdout);
+    let spans = format!("{:?}", collector.all());
+    assert!(spans.contains("decision"), "spans are what this test looks through: {spans}");
+    assert_clean("the spans", &spans);
+    for mark in [key.as_str(), "user:42", "ip:127.0.0.1"] {
+        assert!(!spans.contains(mark), "{mark} is in a span");
+    }
 }
 
 /// Goal: what goes wrong shows no secret either: no Redis, a wrong password, no upstream.

@@ -1,8 +1,11 @@
 //! The binary `transom`: reads its arguments, runs one command, ends with its exit code.
 
+mod api;
 mod args;
 mod commands;
+mod show;
 
+use std::fmt;
 use std::io::Write as _;
 use std::process::ExitCode;
 
@@ -20,6 +23,8 @@ enum Exit {
     No = 1,
     /// Usage or configuration.
     Usage = 2,
+    /// Redis, or the admin API in its place, does not answer.
+    Unavailable = 3,
 }
 
 impl From<Exit> for ExitCode {
@@ -27,6 +32,21 @@ impl From<Exit> for ExitCode {
         Self::from(exit as u8)
     }
 }
+
+/// Why a command has failed, and how it ends. Any other error ends with [`Exit::Usage`].
+#[derive(Debug)]
+struct Failure {
+    exit: Exit,
+    said: String,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.said)
+    }
+}
+
+impl std::error::Error for Failure {}
 
 fn main() -> ExitCode {
     let args = match Args::try_parse() {
@@ -45,7 +65,7 @@ fn main() -> ExitCode {
         Ok(exit) => exit.into(),
         Err(error) => {
             complain(&error);
-            Exit::Usage.into()
+            error.downcast_ref::<Failure>().map_or(Exit::Usage, |failure| failure.exit).into()
         }
     }
 }
@@ -56,6 +76,7 @@ fn run(args: &Args) -> anyhow::Result<Exit> {
         Command::CheckConfig { json } => commands::check_config::run(args, json),
         Command::Health { url } => Runtime::new()?.block_on(commands::health::run(&url)),
         Command::Echo { listen } => Runtime::new()?.block_on(commands::echo::run(listen)),
+        operators => Runtime::new()?.block_on(commands::operate(args, operators)),
     }
 }
 
@@ -70,5 +91,5 @@ fn misunderstood(error: &clap::Error) -> anyhow::Error {
 /// One line on standard error, causes included.
 fn complain(error: &anyhow::Error) {
     // With nobody left to read it there is nothing more to do; the exit code still tells.
-    let _ = writeln!(std::io::stderr(), "transom: {error:#}");
+    let _ = writeln!(std::io::stderr(), "transom: {}", show::plain(&format!("{error:#}")));
 }

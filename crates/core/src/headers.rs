@@ -17,7 +17,7 @@ use http::header::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::decision::{Decision, LimitedBy, WindowState};
+use crate::decision::{Decision, LimitedBy};
 use crate::{Window, delay};
 
 /// `X-RateLimit-Limit`: units a minute.
@@ -100,9 +100,7 @@ pub fn write(decision: &Decision, style: Style, headers: &mut HeaderMap) {
     }
     if style.ietf {
         insert_text(headers, IETF_POLICY, &ietf_policy(decision));
-        if let Some(state) = ietf(decision) {
-            insert_text(headers, IETF, &state);
-        }
+        insert_text(headers, IETF, &ietf(decision));
     }
     if style.aliases {
         headers.insert(LIMIT_MINUTE, decision.minute.limit.into());
@@ -147,34 +145,42 @@ fn reset(decision: &Decision, style: Reset) -> u64 {
     }
 }
 
+/// Both windows; and a block that denies, as a window with a quota of nothing.
 fn ietf_policy(decision: &Decision) -> String {
     let [minute, second] = Window::ALL;
-    format!(
+    let mut policy = format!(
         "\"minute\";q={};w={}, \"second\";q={};w={}",
         decision.minute.limit,
         minute.length_s(),
         decision.second.limit,
         second.length_s(),
-    )
+    );
+    if let (Some(wait_us), LimitedBy::Penalty) = (decision.retry_after_us, decision.limited_by) {
+        policy.push_str(&format!(", \"penalty\";q=0;w={}", delay::seconds(wait_us)));
+    }
+    policy
 }
 
-/// Both windows where the request was admitted; where it was denied the one that denied it, since
-/// `Retry-After` may not be earlier than a time named here. A block is no window of the policy.
-fn ietf(decision: &Decision) -> Option<String> {
-    let item = |name: &str, window: &WindowState, t_us: u64| {
-        format!("\"{name}\";r={};t={}", window.remaining, delay::seconds(t_us))
+/// Both windows where the request was admitted; where it was denied what denied it, since
+/// `Retry-After` may not be earlier than a time named here.
+fn ietf(decision: &Decision) -> String {
+    let item = |name: &str, remaining: u32, t_us: u64| {
+        format!("\"{name}\";r={remaining};t={}", delay::seconds(t_us))
     };
-    let (minute, second) = (&decision.minute, &decision.second);
-    Some(match (decision.retry_after_us, decision.limited_by) {
-        (_, LimitedBy::Penalty) => return None,
-        (Some(wait_us), LimitedBy::Minute) => item("minute", minute, wait_us),
-        (Some(wait_us), LimitedBy::Second) => item("second", second, wait_us),
-        (None, _) => format!(
+    let Decision { minute, second, limited_by, .. } = decision;
+    let Some(wait_us) = decision.retry_after_us else {
+        return format!(
             "{}, {}",
-            item("minute", minute, minute.reset_us),
-            item("second", second, second.reset_us)
-        ),
-    })
+            item("minute", minute.remaining, minute.reset_us),
+            item("second", second.remaining, second.reset_us)
+        );
+    };
+    let remaining = match limited_by {
+        LimitedBy::Minute => minute.remaining,
+        LimitedBy::Second => second.remaining,
+        LimitedBy::Penalty => 0,
+    };
+    item(limited_by.as_str(), remaining, wait_us)
 }
 
 fn insert_text(headers: &mut HeaderMap, name: HeaderName, text: &str) {
@@ -269,6 +275,28 @@ mod tests {
                    x-ratelimit-remaining-second, x-ratelimit-reset, x-ratelimit-limited-by, \
                    retry-after";
         assert_eq!(exposed, ["etag", own]);
+    }
+
+    #[test]
+    fn a_block_is_a_window_with_a_quota_of_nothing() {
+        let [first, ..] = decisions();
+        let blocked = Decision {
+            allowed: false,
+            limited_by: LimitedBy::Penalty,
+            retry_after_us: Some(299_000_001),
+            ..first
+        };
+        let fields = written(&blocked, Style { ietf: true, ..Style::default() });
+        let policy = "\"minute\";q=60;w=60, \"second\";q=2;w=1, \"penalty\";q=0;w=300";
+        for (name, value) in [
+            ("x-ratelimit-limited-by", "penalty"),
+            ("x-ratelimit-reset", "300"),
+            ("x-ratelimit-remaining", "59"),
+            ("ratelimit-policy", policy),
+            ("ratelimit", "\"penalty\";r=0;t=300"),
+        ] {
+            assert!(fields.contains(&(name.into(), value.into())), "{name}: {fields:?}");
+        }
     }
 
     #[test]

@@ -51,7 +51,9 @@ pub use limiter::{Fallback, Limiter, Request, Share};
 pub use limits::{Cost, CostError, Limits, Window};
 pub use log::{WindowLog, WindowLogs};
 pub use matcher::Policies;
-pub use operations::{Bucket, Change, Counts, Denied, Mark, Marks, Operations, Standings, Traffic};
+pub use operations::{
+    Bucket, Change, Counts, Denied, Held, Mark, Marks, Operations, Standings, Traffic,
+};
 pub use path::normalise;
 pub use policy::{Mode, OnFailure, PathPattern, Policy, PolicyError, PolicyName};
 pub use standing::{

@@ -90,6 +90,8 @@ pub struct CostError(u64);
 impl Cost {
     /// What a request costs unless its policy says otherwise.
     pub const ONE: Self = Self(1);
+    /// Decided, and charged nothing.
+    pub const NOTHING: Self = Self(0);
     /// The highest cost.
     pub const MAX: u16 = 1_000;
 

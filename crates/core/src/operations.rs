@@ -152,6 +152,25 @@ pub struct Change {
     pub note: Note,
 }
 
+/// What is listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// Overrides in force.
+    Override,
+    /// Blocks in force.
+    Block,
+}
+
+impl Held {
+    /// Whether a standing has anything of this kind at `now_us`.
+    pub fn is_in(self, standing: &Standing, now_us: u64) -> bool {
+        match self {
+            Self::Override => standing.overrides.values().any(|held| held.holds(now_us)),
+            Self::Block => standing.penalty.blocked_us(now_us) > 0,
+        }
+    }
+}
+
 /// Those for whom anything holds, as far as they were looked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Standings {
@@ -172,8 +191,12 @@ pub trait Operations: Send + Sync {
         identity: &Identity,
     ) -> impl Future<Output = Result<(u64, Standing), Unavailable>> + Send;
 
-    /// Everybody for whom anything holds, at most `max`.
-    fn standings(&self, max: usize) -> impl Future<Output = Result<Standings, Unavailable>> + Send;
+    /// Everybody for whom something of a kind holds, at most `max`.
+    fn standings(
+        &self,
+        kind: Held,
+        max: usize,
+    ) -> impl Future<Output = Result<Standings, Unavailable>> + Send;
 
     /// Gives an identity limits of its own, `lasting` as long, or for good.
     fn set_override(
@@ -234,8 +257,8 @@ pub trait Operations: Send + Sync {
     /// Who was denied most lately, at most `max`, most first.
     fn denied(&self, max: usize) -> impl Future<Output = Result<Vec<Denied>, Unavailable>> + Send;
 
-    /// Sets the mode of the whole fleet.
-    fn set_mode(&self, mode: Mode) -> impl Future<Output = Result<(), Unavailable>> + Send;
+    /// Sets the mode of the whole fleet, or takes it back.
+    fn set_mode(&self, mode: Option<Mode>) -> impl Future<Output = Result<(), Unavailable>> + Send;
 
     /// The mode that was set for the fleet, if one was.
     fn fleet_mode(&self) -> impl Future<Output = Result<Option<Mode>, Unavailable>> + Send;

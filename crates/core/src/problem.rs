@@ -7,7 +7,7 @@
 //! | `status` | that of the response |
 //! | `detail` | the `message` of the plain body |
 //! | `retry_after` | that of the plain body, and of `Retry-After` |
-//! | `violated-policies` | of a denial, the window that denied, as `RateLimit-Policy` names it |
+//! | `violated-policies` | of a denial, the window that denied, as `RateLimit-Policy` names it, or `penalty` |
 
 use std::borrow::Cow;
 
@@ -16,7 +16,7 @@ use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Response};
 use serde::{Deserialize, Serialize};
 
-use crate::Decision;
+use crate::{Decision, LimitedBy};
 
 /// The media type.
 const PROBLEM: &str = "application/problem+json";
@@ -59,6 +59,10 @@ pub fn of(mut refusal: Response<Bytes>, decision: Option<&Decision>) -> Response
         return refusal;
     };
     let (kind, title) = match decision {
+        Some(Decision { limited_by: LimitedBy::Penalty, .. }) => (
+            "https://iana.org/assignments/http-problem-types#abnormal-usage-detected",
+            "Request not satisfied due to detection of abnormal request pattern",
+        ),
         Some(_) => (
             "https://iana.org/assignments/http-problem-types#quota-exceeded",
             "Request cannot be satisfied as assigned quota has been exceeded",
@@ -109,7 +113,7 @@ fn quality(parameter: &str) -> Option<u16> {
 mod tests {
     use super::*;
     use crate::body::Refusal;
-    use crate::{Cost, Limits, Source, WindowLogs};
+    use crate::{Cost, Limits, Source, Verdict, WindowLogs};
     use http::StatusCode;
 
     fn asked(lines: &[&str]) -> bool {
@@ -169,6 +173,17 @@ mod tests {
              \"status\":429,\"detail\":\"No \\\"more\\\".\",\"retry_after\":42,\
              \"violated-policies\":[\"second\"]}"
         );
+    }
+
+    #[test]
+    fn a_block_is_told_apart_from_a_quota() {
+        let open = WindowLogs::default().peek(1_000_000, Limits::DEFAULT, Cost::ONE);
+        let blocked = Verdict { allowed: false, blocked_us: 1_000_000, ..open };
+        let decision = Decision::new(&blocked, Source::Redis);
+        let problem = of(refusal(StatusCode::TOO_MANY_REQUESTS), Some(&decision));
+        let body = String::from_utf8_lossy(problem.body());
+        assert!(body.contains("#abnormal-usage-detected\""), "{body}");
+        assert!(body.contains("\"violated-policies\":[\"penalty\"]"), "{body}");
     }
 
     #[test]

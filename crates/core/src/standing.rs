@@ -126,21 +126,31 @@ impl Standing {
         }
     }
 
-    /// Admits a request if it fits and no block stands in its way. A denial counts as a strike
-    /// where the request says so.
-    pub fn admit(&mut self, logs: &mut WindowLogs, now_us: u64, request: &Request) -> Verdict {
+    /// Admits a request if it fits and no block stands in its way. Where the request says so, its
+    /// denial counts as a strike, and so do `unreported` ones of before.
+    pub fn admit(
+        &mut self,
+        logs: &mut WindowLogs,
+        now_us: u64,
+        request: &Request,
+        unreported: u32,
+    ) -> Verdict {
         let (limits, limits_from) = self.limits(&request.policy.name, request.limits, now_us);
-        let blocked_us = self.blocked_us(now_us, request);
-        if blocked_us > 0 {
-            let seen = logs.deny(now_us, limits, request.cost);
-            return Verdict { limits_from, blocked_us, ..seen };
+        if request.enforced {
+            self.penalty.restamp(now_us);
         }
-        let verdict = logs.admit(now_us, limits, request.cost);
-        let blocked_us = match request.penalty {
-            Some(rules) if request.enforced && !verdict.allowed => {
-                self.penalty.strike(now_us, &rules)
-            }
-            _ => 0,
+        let mut blocked_us = self.blocked_us(now_us, request);
+        if blocked_us == 0
+            && let Some(rules) = request.penalty.filter(|_| request.enforced)
+        {
+            let fits = logs.peek(now_us, limits, request.cost).allowed;
+            let strikes = unreported.saturating_add(u32::from(!fits));
+            blocked_us = self.penalty.strike(now_us, strikes, &rules);
+        }
+        let verdict = if blocked_us > 0 {
+            logs.deny(now_us, limits, request.cost)
+        } else {
+            logs.admit(now_us, limits, request.cost)
         };
         Verdict { limits_from, blocked_us, ..verdict }
     }
@@ -153,7 +163,8 @@ impl Standing {
         Verdict { allowed: verdict.allowed && blocked_us == 0, limits_from, blocked_us, ..verdict }
     }
 
-    fn blocked_us(&self, now_us: u64, request: &Request) -> u64 {
+    /// Microseconds for which a block stands in the way of a request; 0 if none does.
+    pub fn blocked_us(&self, now_us: u64, request: &Request) -> u64 {
         if request.enforced { self.penalty.blocked_us(now_us) } else { 0 }
     }
 

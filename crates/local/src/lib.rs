@@ -103,8 +103,14 @@ impl<C: Clock> LocalLimiter<C> {
             let mut shard = self.shard(&key);
             // Read under the lock, so that times do not fall along a log.
             let now_us = self.clock.now_us();
-            let logs = shard.entry(key, now_us).ok_or(Unavailable::Full)?;
-            Ok(standing.admit(logs, now_us, request))
+            let mut none = WindowLogs::default();
+            // Who is blocked needs no place.
+            let logs = if standing.blocked_us(now_us, request) > 0 {
+                shard.get_mut(&key).unwrap_or(&mut none)
+            } else {
+                shard.entry(key, now_us).ok_or(Unavailable::Full)?
+            };
+            Ok(standing.admit(logs, now_us, request, 0))
         })
     }
 

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use transom_core::{
-    Block, Bucket, Change, Counts, Denied, Identity, Limits, Marks, Mode, Note, Operations,
+    Block, Bucket, Change, Counts, Denied, Held, Identity, Limits, Marks, Mode, Note, Operations,
     Override, PolicyName, Scope, Standing, Standings, Traffic, Unavailable,
 };
 
@@ -82,9 +82,9 @@ impl<C: Clock> Operations for LocalLimiter<C> {
         Ok((now_us, standing))
     }
 
-    async fn standings(&self, max: usize) -> Result<Standings, Unavailable> {
+    async fn standings(&self, kind: Held, max: usize) -> Result<Standings, Unavailable> {
         let now_us = self.clock.now_us();
-        let mut held = self.standings.all(now_us);
+        let mut held = self.standings.all(now_us, |standing| kind.is_in(standing, now_us));
         held.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         let more = held.len() > max;
         held.truncate(max);
@@ -192,8 +192,8 @@ impl<C: Clock> Operations for LocalLimiter<C> {
         Ok(Denied::ranked(sum, max))
     }
 
-    async fn set_mode(&self, mode: Mode) -> Result<(), Unavailable> {
-        self.desk.lock().mode = Some(mode);
+    async fn set_mode(&self, mode: Option<Mode>) -> Result<(), Unavailable> {
+        self.desk.lock().mode = mode;
         Ok(())
     }
 
@@ -213,3 +213,6 @@ impl<C: Clock> Operations for LocalLimiter<C> {
         Ok(self.desk.lock().changes.iter().take(max).cloned().collect())
     }
 }
+
+#[cfg(test)]
+mod tests;

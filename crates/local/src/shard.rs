@@ -44,6 +44,10 @@ impl Shard {
         self.logs.get(key)
     }
 
+    pub(crate) fn get_mut(&mut self, key: &Key) -> Option<&mut WindowLogs> {
+        self.logs.get_mut(key)
+    }
+
     pub(crate) fn remove(&mut self, key: &Key) {
         self.logs.remove(key);
     }

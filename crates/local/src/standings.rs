@@ -1,13 +1,16 @@
 //! What holds for single identities: a map of those for whom anything does.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use transom_core::{Identity, Standing};
 
 /// The fewest entries at which ended ones are looked for.
 const SWEEP_FLOOR: usize = 64;
+
+/// A full map is swept no more often.
+const SWEEP_PAUSE_US: u64 = 1_000;
 
 #[derive(Debug)]
 pub(crate) struct Standings {
@@ -17,13 +20,16 @@ pub(crate) struct Standings {
     room: usize,
     /// How many entries there are when ended ones are dropped next.
     sweep_at: AtomicUsize,
+    /// While full: no sweep before this time can find anything.
+    full_until_us: AtomicU64,
 }
 
 impl Standings {
     pub(crate) fn new(room: usize) -> Self {
         let room = room.max(1);
         let sweep_at = AtomicUsize::new(SWEEP_FLOOR.min(room));
-        Self { held: RwLock::default(), count: AtomicUsize::new(0), room, sweep_at }
+        let (count, full_until_us) = (AtomicUsize::new(0), AtomicU64::new(0));
+        Self { held: RwLock::default(), count, room, sweep_at, full_until_us }
     }
 
     fn read(&self) -> RwLockReadGuard<'_, HashMap<Identity, Standing>> {
@@ -32,6 +38,12 @@ impl Standings {
 
     fn write(&self) -> RwLockWriteGuard<'_, HashMap<Identity, Standing>> {
         self.held.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many are held, those that have ended included.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.count.load(Ordering::Acquire)
     }
 
     fn is_empty(&self) -> bool {
@@ -70,7 +82,8 @@ impl Standings {
     /// Keeps a first strike, where there is room for it.
     fn keep(&self, identity: &Identity, standing: Standing, now_us: u64) {
         let mut held = self.write();
-        if held.len() >= self.sweep_at.load(Ordering::Relaxed) {
+        let waits = held.len() >= self.room && now_us < self.full_until_us.load(Ordering::Relaxed);
+        if held.len() >= self.sweep_at.load(Ordering::Relaxed) && !waits {
             self.sweep(&mut held, now_us);
         }
         if held.len() < self.room {
@@ -92,16 +105,23 @@ impl Standings {
         done
     }
 
-    /// Everybody for whom anything holds at `now_us`.
-    pub(crate) fn all(&self, now_us: u64) -> Vec<(Identity, Standing)> {
+    /// Everybody for whom something of a kind holds at `now_us`.
+    pub(crate) fn all(
+        &self,
+        now_us: u64,
+        of_kind: impl Fn(&Standing) -> bool,
+    ) -> Vec<(Identity, Standing)> {
         let mut held = self.write();
         self.sweep(&mut held, now_us);
-        held.iter().map(|(identity, standing)| (identity.clone(), standing.clone())).collect()
+        let found = held.iter().filter(|(_, standing)| of_kind(standing));
+        found.map(|(identity, standing)| (identity.clone(), standing.clone())).collect()
     }
 
     fn sweep(&self, held: &mut HashMap<Identity, Standing>, now_us: u64) {
         held.retain(|_, standing| !standing.settle(now_us));
         self.count.store(held.len(), Ordering::Release);
-        self.sweep_at.store((held.len() * 2).max(SWEEP_FLOOR), Ordering::Relaxed);
+        let sweep_at = (held.len() * 2).clamp(SWEEP_FLOOR.min(self.room), self.room);
+        self.sweep_at.store(sweep_at, Ordering::Relaxed);
+        self.full_until_us.store(now_us + SWEEP_PAUSE_US, Ordering::Relaxed);
     }
 }

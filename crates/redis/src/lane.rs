@@ -86,7 +86,24 @@ impl Health {
 /// Jobs that wait; the lane that holds the lock takes the next ones.
 type Waiting = Arc<tokio::sync::Mutex<mpsc::Receiver<Job>>>;
 
+/// Lanes that end when nobody else uses them.
+#[derive(Clone, Debug)]
+pub(crate) struct WeakLanes {
+    jobs: mpsc::WeakSender<Job>,
+    health: Arc<Health>,
+}
+
+impl WeakLanes {
+    pub(crate) fn upgrade(&self) -> Option<Lanes> {
+        Some(Lanes { jobs: self.jobs.upgrade()?, health: Arc::clone(&self.health) })
+    }
+}
+
 impl Lanes {
+    pub(crate) fn downgrade(&self) -> WeakLanes {
+        WeakLanes { jobs: self.jobs.downgrade(), health: Arc::clone(&self.health) }
+    }
+
     /// Starts `count` lanes. They connect on their own and reconnect for ever.
     pub(crate) fn start(pool: &Pool, script: Script, count: usize) -> Self {
         let (jobs, waiting) = mpsc::channel(QUEUE_MAX);

@@ -7,20 +7,20 @@ use redis::aio::MultiplexedConnection;
 use redis::{FromRedisValue, RedisError};
 use tokio::time::{Instant, timeout, timeout_at};
 use transom_core::{
-    Decision, FleetMode, Identity, Limiter, Operations as _, PolicyName, Request, Share, Source,
-    Unavailable, Verdict,
+    Decision, FleetMode, Identity, Limiter, PolicyName, Request, Share, Source, Unavailable,
+    Verdict,
 };
 
 use crate::api_keys::{KeyDirectory, REVISION_PERIOD};
 use crate::connection::Shared;
 use crate::error::{self, OpenError};
 use crate::keyspace::Keyspace;
-use crate::lane::Lanes;
+use crate::lane::{Lanes, WeakLanes};
 use crate::reply;
 use crate::roster;
 use crate::script::{Item, Script};
 use crate::settings::{STUCK_AFTER, Settings};
-use crate::strikes::Strikes;
+use crate::strikes::{self, Strikes};
 
 /// Decides in Redis, exactly, over every worker that uses the same server and prefix.
 ///
@@ -58,7 +58,13 @@ impl RedisLimiter {
         let worker = format!("{:016x}", fastrand::u64(..)).into();
         let connection = Shared::start(pool);
         let control = Control { connection, keyspace, deadline: settings.deadline, worker };
-        Ok(Self { lanes, control, peek, strikes: Strikes::new() })
+        let limiter = Self { lanes, control, peek, strikes: Strikes::new() };
+        tokio::spawn(report_strikes(
+            limiter.lanes.downgrade(),
+            limiter.control.keyspace.clone(),
+            limiter.strikes.clone(),
+        ));
+        Ok(limiter)
     }
 
     /// Waits until a first attempt to connect has ended.
@@ -97,13 +103,15 @@ impl RedisLimiter {
     }
 
     /// Keeps `mode` at what the fleet is set to, for as long as the future is polled. While Redis
-    /// does not answer the last one stays.
+    /// does not answer the last one stays, and so it does where Redis has forgotten.
     pub async fn follow_mode(&self, mode: FleetMode) {
         let mut complained = false;
         loop {
-            match self.fleet_mode().await {
+            match self.mode_on_record().await {
                 Ok(set) => {
-                    mode.set(set);
+                    if let Some(set) = set {
+                        mode.set(set);
+                    }
                     complained = false;
                 }
                 Err(reason @ Unavailable::Reply(_)) if !complained => {
@@ -143,7 +151,7 @@ impl Limiter for RedisLimiter {
         if request.penalty.is_none() || !request.enforced {
             return self.submit(request, None).await;
         }
-        let report = self.strikes.begin(&request.identity);
+        let report = self.strikes.begin(request);
         let decided = self.submit(request, report.unreported).await;
         report.end(&decided);
         decided
@@ -164,6 +172,23 @@ impl Limiter for RedisLimiter {
     async fn reset(&self, identity: &Identity, policy: &PolicyName) -> Result<(), Unavailable> {
         let keys = self.control.keyspace.windows(identity, policy);
         self.control.query(redis::cmd("DEL").arg(&keys)).await
+    }
+}
+
+/// Reports strikes of those who send no further request, for as long as the limiter lives. Nobody
+/// waits for the answers.
+async fn report_strikes(lanes: WeakLanes, keyspace: Keyspace, strikes: Strikes) {
+    loop {
+        tokio::time::sleep(strikes::PERIOD).await;
+        let Some(lanes) = lanes.upgrade() else {
+            return;
+        };
+        for (request, denials) in strikes.due() {
+            let item = Item::new(&keyspace, &request, Some(denials));
+            if let Ok(answer) = lanes.submit(item) {
+                tokio::spawn(answer);
+            }
+        }
     }
 }
 

@@ -9,8 +9,8 @@ use redis::aio::MultiplexedConnection;
 use redis::streams::StreamRangeReply;
 use redis::{Cmd, FromRedisValue};
 use transom_core::{
-    Block, Bucket, Change, Counts, Denied, Identity, Limits, Mark, Marks, Mode, Note, Operations,
-    Override, PolicyName, Scope, Standing, Standings, Traffic, Unavailable, Window,
+    Block, Bucket, Change, Counts, Denied, Held, Identity, Limits, Mark, Marks, Mode, Note,
+    Operations, Override, PolicyName, Scope, Standing, Standings, Traffic, Unavailable, Window,
 };
 
 use crate::RedisLimiter;
@@ -20,6 +20,8 @@ const OVERRIDE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../
 const BLOCK: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../lua/block.lua"));
 const REPORT: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../lua/report.lua"));
 
+/// On record in place of a mode where it was taken back.
+const NO_MODE: &str = "configured";
 /// How many changes are kept on record, about.
 const CHANGES_MAX: usize = 10_000;
 /// How many keys one step of a scan looks at.
@@ -27,31 +29,51 @@ const SCAN_COUNT: usize = 1_000;
 
 impl Operations for RedisLimiter {
     async fn standing(&self, identity: &Identity) -> Result<(u64, Standing), Unavailable> {
-        let (now_us, mut found) = self.read(std::slice::from_ref(identity)).await?;
-        let mut standing = found.pop().unwrap_or_default();
+        let keyspace = &self.control.keyspace;
+        let keys = [keyspace.overrides(identity), keyspace.penalty(identity)];
+        let (now_us, found) = self.read(&keys).await?;
+        let [overrides, penalty] = &found[..] else {
+            return Err(Unavailable::Reply("not as many hashes as were asked for".into()));
+        };
+        let mut standing = Standing {
+            overrides: records::overrides(overrides),
+            penalty: records::penalty(penalty),
+        };
         standing.settle(now_us);
         Ok((now_us, standing))
     }
 
-    async fn standings(&self, max: usize) -> Result<Standings, Unavailable> {
+    async fn standings(&self, kind: Held, max: usize) -> Result<Standings, Unavailable> {
         let keyspace = &self.control.keyspace;
-        let mut identities = Vec::new();
-        for pattern in [keyspace.every_override(), keyspace.every_penalty()] {
-            for key in self.control.scan(&pattern, SCAN_COUNT).await? {
-                identities.extend(keyspace.identity_of(&key));
+        let pattern = match kind {
+            Held::Override => keyspace.every_override(),
+            Held::Block => keyspace.every_penalty(),
+        };
+        let keys = self.control.scan(&pattern, SCAN_COUNT).await?;
+        let (mut now_us, mut held) = (0, Vec::new());
+        for some in keys.chunks(SCAN_COUNT) {
+            let (at_us, records) = self.read(some).await?;
+            now_us = at_us;
+            for (key, fields) in some.iter().zip(records) {
+                let standing = match kind {
+                    Held::Override => {
+                        Standing { overrides: records::overrides(&fields), ..Standing::default() }
+                    }
+                    Held::Block => {
+                        Standing { penalty: records::penalty(&fields), ..Standing::default() }
+                    }
+                };
+                let identity = records::identity(&fields).or_else(|| keyspace.identity_of(key));
+                held.extend(identity.map(|identity| (identity, standing)));
             }
         }
-        identities.sort_unstable();
-        identities.dedup();
-        let more = identities.len() > max;
-        identities.truncate(max);
-        let (mut now_us, mut held) = (0, Vec::new());
-        for some in identities.chunks(SCAN_COUNT) {
-            let (at_us, found) = self.read(some).await?;
-            now_us = at_us;
-            held.extend(some.iter().cloned().zip(found));
-        }
-        held.retain_mut(|(_, standing)| !standing.settle(now_us));
+        held.retain_mut(|(_, standing)| {
+            standing.settle(now_us);
+            kind.is_in(standing, now_us)
+        });
+        held.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        let more = held.len() > max;
+        held.truncate(max);
         Ok(Standings { now_us, held, more })
     }
 
@@ -65,7 +87,7 @@ impl Operations for RedisLimiter {
     ) -> Result<Override, Unavailable> {
         let mut script = eval(OVERRIDE, &[self.control.keyspace.overrides(identity)]);
         script.arg(scope.as_str()).arg(limits.minute).arg(limits.second);
-        script.arg(lasting_us(lasting)).arg(&note.by).arg(&note.reason);
+        script.arg(lasting_us(lasting)).arg(&note.by).arg(&note.reason).arg(identity.as_str());
         let (at_us, until_us, _there): (u64, u64, u8) = self.control.query(&script).await?;
         Ok(Override { limits, until_us: end(until_us), at_us, note: note.clone() })
     }
@@ -76,7 +98,7 @@ impl Operations for RedisLimiter {
         scope: &Scope,
     ) -> Result<bool, Unavailable> {
         let mut script = eval(OVERRIDE, &[self.control.keyspace.overrides(identity)]);
-        script.arg(scope.as_str()).arg("").arg("").arg(0).arg("").arg("");
+        script.arg(scope.as_str()).arg("").arg("").arg(0).arg("").arg("").arg(identity.as_str());
         let (_now_us, _until_us, there): (u64, u64, u8) = self.control.query(&script).await?;
         Ok(there == 1)
     }
@@ -88,7 +110,7 @@ impl Operations for RedisLimiter {
         note: &Note,
     ) -> Result<Block, Unavailable> {
         let mut script = eval(BLOCK, &[self.control.keyspace.penalty(identity)]);
-        script.arg(lasting_us(lasting)).arg(&note.by).arg(&note.reason);
+        script.arg(lasting_us(lasting)).arg(&note.by).arg(&note.reason).arg(identity.as_str());
         let (at_us, until_us): (u64, u64) = self.control.query(&script).await?;
         Ok(Block { until_us: end(until_us), at_us, note: note.clone() })
     }
@@ -153,14 +175,15 @@ impl Operations for RedisLimiter {
             async |connection: &mut MultiplexedConnection| both.query_async(connection).await;
         type Read = ((u64, u64), HashMap<String, u64>);
         let ((s, us), fields): Read = self.control.run(STUCK_AFTER, call).await?;
+        let oldest = s.saturating_sub(Traffic::BUCKET_S * Traffic::BUCKETS);
         let mut buckets: BTreeMap<u64, Counts> = BTreeMap::new();
         for (field, count) in fields {
             let Some((at_s, name)) = field.split_once(':') else { continue };
             let Ok(at_s) = at_s.parse() else { continue };
-            let oldest = s.saturating_sub(Traffic::BUCKET_S * Traffic::BUCKETS);
-            if let Some(sum) = buckets.entry(at_s).or_default().of_name(name)
-                && at_s > oldest
-            {
+            if at_s <= oldest {
+                continue;
+            }
+            if let Some(sum) = buckets.entry(at_s).or_default().of_name(name) {
                 *sum = count;
             }
         }
@@ -185,19 +208,14 @@ impl Operations for RedisLimiter {
         Ok(Denied::ranked(sum, max))
     }
 
-    async fn set_mode(&self, mode: Mode) -> Result<(), Unavailable> {
+    async fn set_mode(&self, mode: Option<Mode>) -> Result<(), Unavailable> {
         let mut set = redis::cmd("SET");
-        set.arg(self.control.keyspace.mode()).arg(mode.as_str());
+        set.arg(self.control.keyspace.mode()).arg(mode.map_or(NO_MODE, Mode::as_str));
         self.control.query(&set).await
     }
 
     async fn fleet_mode(&self) -> Result<Option<Mode>, Unavailable> {
-        let mut get = redis::cmd("GET");
-        get.arg(self.control.keyspace.mode());
-        let set: Option<String> = self.control.query(&get).await?;
-        set.map(|text| text.parse()).transpose().map_err(|error: serde::de::value::Error| {
-            Unavailable::Reply(format!("{}: {error}", self.control.keyspace.mode()))
-        })
+        Ok(self.mode_on_record().await?.flatten())
     }
 
     async fn record(&self, change: &Change) -> Result<(), Unavailable> {
@@ -218,30 +236,33 @@ impl Operations for RedisLimiter {
 }
 
 impl RedisLimiter {
-    /// What holds for some identities, as it is written, and the time of the store.
-    async fn read(&self, identities: &[Identity]) -> Result<(u64, Vec<Standing>), Unavailable> {
-        let keyspace = &self.control.keyspace;
+    /// What is on record of the fleet's mode: nothing, that it was taken back, or a mode.
+    pub(crate) async fn mode_on_record(&self) -> Result<Option<Option<Mode>>, Unavailable> {
+        let key = self.control.keyspace.mode();
+        let text: Option<String> = self.control.query(redis::cmd("GET").arg(&key)).await?;
+        let read = |text: String| match text.as_str() {
+            NO_MODE => Ok(None),
+            mode => mode.parse().map(Some),
+        };
+        text.map(read)
+            .transpose()
+            .map_err(|error: serde::de::value::Error| Unavailable::Reply(format!("{key}: {error}")))
+    }
+
+    /// Some hashes, and the time of the store.
+    async fn read(&self, keys: &[String]) -> Result<(u64, Vec<Fields>), Unavailable> {
         let mut all = redis::pipe();
         all.cmd("TIME");
-        for identity in identities {
-            all.cmd("HGETALL").arg(keyspace.overrides(identity));
-            all.cmd("HGETALL").arg(keyspace.penalty(identity));
+        for key in keys {
+            all.cmd("HGETALL").arg(key);
         }
         let call = async |connection: &mut MultiplexedConnection| {
             all.query_async::<Vec<redis::Value>>(connection).await
         };
         let mut replies = self.control.run(STUCK_AFTER, call).await?.into_iter();
         let (s, us): (u64, u64) = convert(replies.next())?;
-        let mut standings = Vec::with_capacity(identities.len());
-        for _ in identities {
-            let overrides: HashMap<String, String> = convert(replies.next())?;
-            let penalty: HashMap<String, String> = convert(replies.next())?;
-            standings.push(Standing {
-                overrides: records::overrides(&overrides),
-                penalty: records::penalty(&penalty),
-            });
-        }
-        Ok((s * 1_000_000 + us, standings))
+        let records = replies.map(|reply| convert(Some(reply))).collect::<Result<_, _>>()?;
+        Ok((s * 1_000_000 + us, records))
     }
 }
 
@@ -268,6 +289,8 @@ fn lasting_us(lasting: Option<Duration>) -> u64 {
 fn end(until_us: u64) -> Option<u64> {
     (until_us > 0).then_some(until_us)
 }
+
+type Fields = HashMap<String, String>;
 
 /// Scores are whole numbers below 2^53.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole, not negative")]

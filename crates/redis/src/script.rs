@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use redis::aio::ConnectionLike;
 use redis::{Cmd, RedisError, Value};
-use transom_core::{Limits, PenaltyRules, PolicyName, Request};
+use transom_core::{Identity, Limits, PenaltyRules, PolicyName, Request};
 
 use crate::keyspace::Keyspace;
 
@@ -65,9 +65,9 @@ impl Script {
 
     /// One call of the script by its digest, as a command: for tests and benchmarks, which load
     /// the script themselves and send many calls in one pipeline. [`decode`](crate::decode) reads
-    /// the reply.
-    pub fn evalsha(&self, keyspace: &Keyspace, requests: &[Request]) -> Cmd {
-        let item = |request: &Request| Item::new(keyspace, request, Some(0));
+    /// the reply. Where a request has penalties it reports `unreported` denials of before.
+    pub fn evalsha(&self, keyspace: &Keyspace, requests: &[Request], unreported: u32) -> Cmd {
+        let item = |request: &Request| Item::new(keyspace, request, Some(unreported));
         let items: Vec<_> = requests.iter().map(item).collect();
         self.command("EVALSHA", &self.sha1, &items)
     }
@@ -102,6 +102,7 @@ pub(crate) struct Item {
     enforced: bool,
     /// Denials to report, where this request may write a strike, and the rules for them.
     strikes: Option<(u32, PenaltyRules)>,
+    identity: Identity,
 }
 
 impl Item {
@@ -121,6 +122,7 @@ impl Item {
             cost: cost.units(),
             enforced: *enforced,
             strikes: unreported.zip(penalty.filter(|_| *enforced)),
+            identity: identity.clone(),
         }
     }
 
@@ -135,13 +137,14 @@ impl Item {
         if args < Self::ARGS {
             return;
         }
-        match self.strikes {
-            None => command.arg(""),
-            Some((
-                unreported,
-                PenaltyRules { strikes, within_us, block_us, max_us, forget_us },
-            )) => command
-                .arg(format!("{unreported} {strikes} {within_us} {block_us} {max_us} {forget_us}")),
+        let Some((unreported, rules)) = self.strikes else {
+            command.arg("");
+            return;
         };
+        let PenaltyRules { strikes, within_us, block_us, max_us, forget_us } = rules;
+        command.arg(format!(
+            "{unreported} {strikes} {within_us} {block_us} {max_us} {forget_us} {}",
+            self.identity
+        ));
     }
 }

@@ -3,6 +3,8 @@
 //! A script that wrote a strike for each denial would turn a storm of denials into a storm of
 //! writes. So a request reports its own denial only if none of its identity was reported within
 //! the last second; the denials in between are counted here and go along with the next report.
+//! Where no request comes, [`Strikes::due`] says what is to be reported without one, so that a
+//! block begins a second late at most, and nothing is kept for those who stay away.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -10,40 +12,72 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
-use transom_core::{Decision, Identity, LimitedBy, Unavailable};
+use transom_core::{Cost, Decision, Identity, LimitedBy, Request, Unavailable};
 
 /// The time between two reports of one identity.
-const PERIOD: Duration = Duration::from_secs(1);
+pub(crate) const PERIOD: Duration = Duration::from_secs(1);
 /// Parts, each behind a lock of its own.
 const SHARDS: usize = 16;
-/// Identities in one part; more are reported without this care, and their denials are written.
+/// Identities in one part; the denials of more are not counted.
 const SHARD_MAX: usize = 8_192;
+/// The most reports without a request at a time, so that they do not crowd decisions out.
+const DUE_MAX: usize = 256;
 
 /// What one identity has not reported.
 #[derive(Debug, Default)]
 struct Entry {
-    /// Denials that no report has taken along.
+    /// Denials that no report has taken along, and the last request that was denied.
     unreported: u32,
+    denied: Option<Request>,
+    /// When the first of them was.
+    since: Option<Instant>,
     /// A request that reports is under way.
     reporting: bool,
-    /// When the last report was written.
+    /// When the last report was sent.
     reported: Option<Instant>,
 }
 
 impl Entry {
-    fn is_idle(&self, now: Instant) -> bool {
-        let quiet = self.reported.is_none_or(|at| now.duration_since(at) >= PERIOD);
-        quiet && !self.reporting && self.unreported == 0
+    /// Whether a report may be sent.
+    fn is_free(&self, now: Instant) -> bool {
+        !self.reporting && self.reported.is_none_or(|at| now.duration_since(at) >= PERIOD)
+    }
+
+    fn take(&mut self) -> u32 {
+        self.since = None;
+        self.denied = None;
+        std::mem::take(&mut self.unreported)
+    }
+
+    fn add(&mut self, denials: u32, request: &Request, now: Instant) {
+        self.unreported = self.unreported.saturating_add(denials);
+        self.since.get_or_insert(now);
+        self.denied.get_or_insert_with(|| request.clone());
+    }
+
+    /// Forgets denials that are too old to be strikes; whether anything is left.
+    fn settle(&mut self, now: Instant) -> bool {
+        let within = self.denied.as_ref().and_then(|request| request.penalty);
+        let within = within.map_or(PERIOD, |rules| Duration::from_micros(rules.within_us));
+        if self.since.is_some_and(|since| now.duration_since(since) >= within) {
+            self.take();
+        }
+        self.unreported > 0 || !self.is_free(now)
     }
 }
 
-type Shard = Mutex<HashMap<Identity, Entry>>;
+type Entries = HashMap<Identity, Entry>;
 
 /// The denials of one worker.
 #[derive(Clone, Debug)]
 pub(crate) struct Strikes {
-    shards: Arc<[Shard; SHARDS]>,
+    shards: Arc<[Mutex<Entries>; SHARDS]>,
     hasher: RandomState,
+}
+
+/// Many requests share what they lock, and none of them panics meanwhile.
+fn lock(shard: &Mutex<Entries>) -> MutexGuard<'_, Entries> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Strikes {
@@ -52,42 +86,57 @@ impl Strikes {
         Self { shards: Arc::new(shards), hasher: RandomState::new() }
     }
 
-    fn shard(&self, identity: &Identity) -> MutexGuard<'_, HashMap<Identity, Entry>> {
+    fn shard(&self, identity: &Identity) -> MutexGuard<'_, Entries> {
         let hash = self.hasher.hash_one(identity);
         let place = usize::try_from(hash % SHARDS as u64).unwrap_or_default();
-        self.shards[place].lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.shards[place])
     }
 
-    /// Whether the next request of an identity may report, and how many denials it takes along.
-    pub(crate) fn begin(&self, identity: &Identity) -> Report<'_> {
+    /// Whether a request may report, and how many denials of before it takes along.
+    pub(crate) fn begin<'a>(&'a self, request: &'a Request) -> Report<'a> {
         let now = Instant::now();
-        let mut shard = self.shard(identity);
-        if shard.len() >= SHARD_MAX && !shard.contains_key(identity) {
-            shard.retain(|_, entry| !entry.is_idle(now));
-        }
-        let full = shard.len() >= SHARD_MAX && !shard.contains_key(identity);
-        let unreported = if full {
-            Some(0)
-        } else {
-            let entry = shard.entry(identity.clone()).or_default();
-            let early = entry.reported.is_some_and(|at| now.duration_since(at) < PERIOD);
-            if entry.reporting || early {
-                None
-            } else {
+        let mut shard = self.shard(&request.identity);
+        let mut unreported = None;
+        if shard.len() < SHARD_MAX || shard.contains_key(&request.identity) {
+            let entry = shard.entry(request.identity.clone()).or_default();
+            entry.settle(now);
+            if entry.is_free(now) {
                 entry.reporting = true;
-                Some(std::mem::take(&mut entry.unreported))
+                unreported = Some(entry.take());
             }
-        };
+        }
         drop(shard);
-        Report { strikes: self, identity: identity.clone(), unreported, ended: false }
+        Report { strikes: self, request, unreported, ended: false }
+    }
+
+    /// What is to be reported although no request comes: a request that asks for nothing, and
+    /// the denials to take along. What is over is forgotten.
+    pub(crate) fn due(&self) -> Vec<(Request, u32)> {
+        let now = Instant::now();
+        let mut due = Vec::new();
+        for shard in self.shards.iter() {
+            lock(shard).retain(|_, entry| {
+                let keep = entry.settle(now);
+                if entry.unreported > 0
+                    && entry.is_free(now)
+                    && due.len() < DUE_MAX
+                    && let Some(denied) = entry.denied.take()
+                {
+                    due.push((Request { cost: Cost::NOTHING, ..denied }, entry.take()));
+                    entry.reported = Some(now);
+                }
+                keep
+            });
+        }
+        due
     }
 }
 
-/// A request of an identity, from before it is sent until it is decided.
+/// A request, from before it is sent until it is decided.
 #[derive(Debug)]
 pub(crate) struct Report<'a> {
     strikes: &'a Strikes,
-    identity: Identity,
+    request: &'a Request,
     /// The denials that go along; `None` where this request reports none.
     pub(crate) unreported: Option<u32>,
     ended: bool,
@@ -99,130 +148,49 @@ impl Report<'_> {
         self.ended = true;
         let denied =
             |decision: &Decision| !decision.allowed && decision.limited_by != LimitedBy::Penalty;
-        let is_denied = decided.as_ref().is_ok_and(denied);
-        let mut shard = self.strikes.shard(&self.identity);
-        let Some(entry) = shard.get_mut(&self.identity) else {
+        let now = Instant::now();
+        let mut shard = self.strikes.shard(&self.request.identity);
+        let Some(entry) = shard.get_mut(&self.request.identity) else {
             return;
         };
-        match self.unreported {
-            None => entry.unreported = entry.unreported.saturating_add(u32::from(is_denied)),
-            Some(carried) => {
+        match (self.unreported, decided) {
+            (None, decided) => {
+                if decided.as_ref().is_ok_and(denied) {
+                    entry.add(1, self.request, now);
+                }
+            }
+            (Some(carried), decided) => {
                 entry.reporting = false;
-                match decided {
-                    // A block may have come of it, or have made the report needless.
-                    Ok(decision) if carried > 0 || !decision.allowed => {
-                        entry.reported = Some(Instant::now());
-                    }
-                    Err(reason) if !reason.may_have_charged() => {
-                        entry.unreported = entry.unreported.saturating_add(carried);
-                    }
-                    _ => {}
+                let written = match decided {
+                    Ok(decision) => carried > 0 || !decision.allowed,
+                    Err(reason) => reason.may_have_charged(),
+                };
+                if written {
+                    entry.reported = Some(now);
+                } else if carried > 0 {
+                    entry.add(carried, self.request, now);
                 }
             }
         }
-        if entry.unreported == 0 && !entry.reporting && entry.reported.is_none() {
-            shard.remove(&self.identity);
+        if !entry.settle(now) {
+            shard.remove(&self.request.identity);
         }
     }
 }
 
-/// A request whose caller has left is reported by nobody; its place is free again.
+/// A request whose caller has left may have reported all the same.
 impl Drop for Report<'_> {
     fn drop(&mut self) {
         if !self.ended
             && self.unreported.is_some()
-            && let Some(entry) = self.strikes.shard(&self.identity).get_mut(&self.identity)
+            && let Some(entry) =
+                self.strikes.shard(&self.request.identity).get_mut(&self.request.identity)
         {
             entry.reporting = false;
+            entry.reported = Some(Instant::now());
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use transom_core::{Cost, Limits, Source, WindowLogs};
-
-    use super::*;
-
-    fn decision(limits: Limits) -> Result<Decision, Unavailable> {
-        let verdict = WindowLogs::default().admit(1_000_000, limits, Cost::ONE);
-        Ok(Decision::new(&verdict, Source::Redis))
-    }
-
-    fn denied() -> Result<Decision, Unavailable> {
-        decision(Limits { minute: 0, second: 0 })
-    }
-
-    fn user() -> Identity {
-        Identity::user("42").unwrap()
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_second_of_denials_is_one_report() {
-        let strikes = Strikes::new();
-        let first = strikes.begin(&user());
-        assert_eq!(first.unreported, Some(0), "the first denial is reported at once");
-        first.end(&denied());
-        for _ in 0..50 {
-            let next = strikes.begin(&user());
-            assert_eq!(next.unreported, None);
-            next.end(&denied());
-        }
-        tokio::time::advance(PERIOD).await;
-        let next = strikes.begin(&user());
-        assert_eq!(next.unreported, Some(50));
-        next.end(&denied());
-        assert_eq!(strikes.begin(&user()).unreported, None);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn of_many_requests_under_way_one_reports() {
-        let strikes = Strikes::new();
-        let under_way: Vec<_> = (0..20).map(|_| strikes.begin(&user())).collect();
-        let reporting = under_way.iter().filter(|report| report.unreported.is_some()).count();
-        assert_eq!(reporting, 1);
-        under_way.into_iter().for_each(|report| report.end(&denied()));
-        tokio::time::advance(PERIOD).await;
-        assert_eq!(strikes.begin(&user()).unreported, Some(19));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn whoever_is_admitted_leaves_nothing_behind() {
-        let strikes = Strikes::new();
-        for _ in 0..3 {
-            let report = strikes.begin(&user());
-            assert_eq!(report.unreported, Some(0));
-            report.end(&decision(Limits::DEFAULT));
-        }
-        assert!(strikes.shards.iter().all(|shard| shard.lock().unwrap().is_empty()));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_was_not_sent_is_kept_and_what_may_have_arrived_is_not() {
-        let strikes = Strikes::new();
-        strikes.begin(&user()).end(&denied());
-        strikes.begin(&user()).end(&denied());
-        tokio::time::advance(PERIOD).await;
-        let report = strikes.begin(&user());
-        assert_eq!(report.unreported, Some(1));
-        report.end(&Err(Unavailable::Overloaded));
-        let report = strikes.begin(&user());
-        assert_eq!(report.unreported, Some(1));
-        report.end(&Err(Unavailable::Deadline));
-        let report = strikes.begin(&user());
-        assert_eq!(report.unreported, Some(0));
-        drop(report);
-        assert_eq!(strikes.begin(&user()).unreported, Some(0), "the place is free again");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_block_is_no_strike() {
-        let strikes = Strikes::new();
-        let mut blocked = denied().unwrap();
-        blocked.limited_by = LimitedBy::Penalty;
-        strikes.begin(&user()).end(&Ok(blocked.clone()));
-        strikes.begin(&user()).end(&Ok(blocked));
-        tokio::time::advance(PERIOD).await;
-        assert_eq!(strikes.begin(&user()).unreported, Some(0));
-    }
-}
+mod tests;

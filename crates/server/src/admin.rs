@@ -74,6 +74,7 @@ pub fn router(admin: Admin) -> Router {
         .merge(guarded)
         .merge(console::router(admin))
         .layer(DefaultBodyLimit::max(BODY_MAX))
+        .layer(middleware::map_request(auth::name_host))
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
 }
@@ -124,8 +125,10 @@ async fn readyz(State(worker): State<Admin>) -> Response {
 /// What Prometheus fetches. With thousands of policies it is megabytes of text, which is not
 /// written between two decisions.
 async fn metrics(State(worker): State<Admin>) -> Response {
-    let waiting = worker.front.load().gate.limiter().redis().map(RedisLimiter::waiting);
-    let text = tokio::task::spawn_blocking(move || telemetry::metrics::render(waiting)).await;
+    let front = worker.front.load_full();
+    let waiting = front.gate.limiter().redis().map(RedisLimiter::waiting);
+    let render = move || telemetry::metrics::render(front.gate.mode(), waiting);
+    let text = tokio::task::spawn_blocking(render).await;
     ([(CONTENT_TYPE, PROMETHEUS_TEXT)], text.unwrap_or_default()).into_response()
 }
 

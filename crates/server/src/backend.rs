@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use transom_core::{
-    Block, Change, Counts, Decision, Denied, Fallback, Identity, Limiter, Limits, Marks, Mode,
-    Note, Operations, Override, PolicyName, Request, Scope, Standing, Standings, Traffic,
+    Block, Change, Counts, Decision, Denied, Fallback, Held, Identity, Limiter, Limits, Marks,
+    Mode, Note, Operations, Override, PolicyName, Request, Scope, Standing, Standings, Traffic,
     Unavailable,
 };
 use transom_local::LocalLimiter;
@@ -79,8 +79,8 @@ impl Operations for Backend {
         on_record!(self, store => store.standing(identity))
     }
 
-    async fn standings(&self, max: usize) -> Result<Standings, Unavailable> {
-        on_record!(self, store => store.standings(max))
+    async fn standings(&self, kind: Held, max: usize) -> Result<Standings, Unavailable> {
+        on_record!(self, store => store.standings(kind, max))
     }
 
     async fn set_override(
@@ -144,7 +144,7 @@ impl Operations for Backend {
         on_record!(self, store => store.denied(max))
     }
 
-    async fn set_mode(&self, mode: Mode) -> Result<(), Unavailable> {
+    async fn set_mode(&self, mode: Option<Mode>) -> Result<(), Unavailable> {
         on_record!(self, store => store.set_mode(mode))
     }
 

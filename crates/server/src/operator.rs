@@ -16,7 +16,7 @@ use std::time::Duration;
 use http::Method;
 use serde::{Deserialize, Serialize};
 use transom_core::{
-    Ask, Identity, Mode, Note, Operations, Outcome, Policy, PolicyName, Scope, normalise,
+    Ask, Held, Identity, Mode, Note, Operations, Outcome, Policy, PolicyName, Scope, normalise,
 };
 use transom_redis::KeyDirectory;
 use utoipa::{IntoParams, ToSchema};
@@ -25,7 +25,7 @@ use crate::backend::Backend;
 use crate::front::{Front, SharedFront};
 
 pub use api_keys::NewKey;
-pub use changes::{NewBlock, NewMode, NewOverride, Reset};
+pub use changes::{Because, NewBlock, NewMode, NewOverride, Reset};
 pub use documents::*;
 pub use error::OperatorError;
 
@@ -72,7 +72,7 @@ impl Operator {
     /// What is none.
     pub fn identity(&self, text: &str) -> Result<Identity, OperatorError> {
         let prefix = self.front().identities.ipv6_prefix();
-        Identity::parse(text.trim(), prefix).map_err(|error| OperatorError::bad("identity", error))
+        Identity::parse(text, prefix).map_err(|error| OperatorError::bad("identity", error))
     }
 
     /// The policies in force, in the order of the configuration.
@@ -165,7 +165,7 @@ impl Operator {
     ///
     /// A store that does not answer.
     pub async fn overrides(&self) -> Result<List<OverrideDoc>, OperatorError> {
-        let found = self.front().gate.limiter().standings(LIST_MAX).await?;
+        let found = self.front().gate.limiter().standings(Held::Override, LIST_MAX).await?;
         let items = found.held.iter().flat_map(|(identity, standing)| {
             let doc = |(scope, held)| OverrideDoc::new(identity.as_str(), scope, held);
             standing.overrides.iter().map(doc)
@@ -179,11 +179,9 @@ impl Operator {
     ///
     /// A store that does not answer.
     pub async fn blocks(&self) -> Result<List<BlockDoc>, OperatorError> {
-        let found = self.front().gate.limiter().standings(LIST_MAX).await?;
+        let found = self.front().gate.limiter().standings(Held::Block, LIST_MAX).await?;
         let items = found.held.iter().filter_map(|(identity, standing)| {
-            let block = standing.penalty.block.as_ref()?;
-            let holds = standing.penalty.blocked_us(found.now_us) > 0;
-            holds.then(|| BlockDoc::new(identity.as_str(), block))
+            Some(BlockDoc::new(identity.as_str(), standing.penalty.block.as_ref()?))
         });
         Ok(List { items: items.collect(), more: found.more })
     }

@@ -179,6 +179,7 @@ impl Reloader {
         } else {
             "a new configuration is in force"
         };
+        metrics::start(&config.policies);
         metrics::config_applied(status.version, true);
         tracing::info!(version = status.version, digest = status.digest, "{said}");
         let known = self.config.warnings();

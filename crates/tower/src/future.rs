@@ -18,6 +18,7 @@ use crate::ResponseBody;
 pub(crate) type Deciding = Pin<Box<dyn Future<Output = Decided> + Send>>;
 
 /// Where a request goes.
+#[expect(clippy::large_enum_variant, reason = "a request that passes is the common one")]
 pub(crate) enum Decided {
     /// On to the inner service.
     Passes {

@@ -1,29 +1,62 @@
 //! One file for each command.
 
+pub(crate) mod block;
 pub(crate) mod check_config;
+pub(crate) mod doctor;
 pub(crate) mod echo;
+pub(crate) mod explain;
 pub(crate) mod health;
+pub(crate) mod inspect;
+pub(crate) mod key;
+pub(crate) mod mode;
+pub(crate) mod overrides;
+pub(crate) mod reset;
 pub(crate) mod serve;
+pub(crate) mod top;
 
 use std::fmt::Display;
 use std::io::{ErrorKind, Write as _};
 
+use serde::Serialize;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use transom_server::config::{Config, ConfigSource};
 
-use crate::args::Args;
+use crate::Exit;
+use crate::api::Api;
+use crate::args::{Args, Command, Form};
 
 /// The variable in whose place `--redis` stands.
 const REDIS_URL: &str = "TRANSOM__REDIS__URL";
 
+/// Runs a command of operators.
+pub(crate) async fn operate(args: &Args, command: Command) -> anyhow::Result<Exit> {
+    let api = Api::open(args).await?;
+    match command {
+        Command::Explain(explain) => explain.run(&api).await,
+        Command::Inspect(inspect) => inspect.run(&api).await,
+        Command::Reset(reset) => reset.run(&api).await,
+        Command::Override(overrides) => overrides.run(&api).await,
+        Command::Block(block) => block.run(&api).await,
+        Command::Unblock(unblock) => unblock.run(&api).await,
+        Command::Key(key) => key.run(&api).await,
+        Command::Top(top) => top.run(&api).await,
+        Command::Mode(mode) => mode.run(&api).await,
+        Command::Doctor(doctor) => doctor.run(&api).await,
+        Command::Serve
+        | Command::CheckConfig { .. }
+        | Command::Health { .. }
+        | Command::Echo { .. } => anyhow::bail!("not a command of operators"),
+    }
+}
+
 /// Where settings come from: the file, the environment, then the arguments.
-fn source(args: &Args) -> ConfigSource {
+pub(crate) fn source(args: &Args) -> ConfigSource {
     let redis = args.redis.as_ref().map(|url| (REDIS_URL.to_owned(), url.clone()));
     ConfigSource::new(args.config.as_deref(), Config::environment().into_iter().chain(redis))
 }
 
 /// The settings that a command runs under.
-fn config(args: &Args, source: &ConfigSource) -> anyhow::Result<Config> {
+pub(crate) fn config(args: &Args, source: &ConfigSource) -> anyhow::Result<Config> {
     source.load().map_err(|error| {
         // What stands in an argument is not blamed on the environment.
         let text = error.to_string();
@@ -41,13 +74,26 @@ fn config(args: &Args, source: &ConfigSource) -> anyhow::Result<Config> {
 ///
 /// Anything else that keeps standard output from taking it.
 fn say(text: impl Display) -> anyhow::Result<()> {
+    tell(text).map(drop)
+}
+
+/// As [`say`]; whether anybody is left to read.
+fn tell(text: impl Display) -> anyhow::Result<bool> {
     let mut out = std::io::stdout().lock();
     match writeln!(out, "{text}").and_then(|()| out.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(anyhow::Error::new(error).context("cannot write to standard output"))
-        }
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(anyhow::Error::new(error).context("cannot write to standard output")),
     }
+}
+
+/// Says a document as JSON, or what it comes to for people.
+fn say_either(
+    form: Form,
+    document: &impl Serialize,
+    people: impl FnOnce() -> String,
+) -> anyhow::Result<()> {
+    if form.json { say(serde_json::to_string_pretty(document)?) } else { say(people()) }
 }
 
 /// The signals by which a process is asked to end. None is lost between two waits.

@@ -56,8 +56,7 @@ pub struct Penalty {
 
 impl Penalty {
     /// Microseconds until the block ends, [`ENDLESS_WAIT_US`] where it does not; 0 without one.
-    ///
-    /// A block is never longer than it was made for, though the clock step back.
+    /// One that begins later than `now_us` (the clock stepped back) reads as begun now.
     pub fn blocked_us(&self, now_us: u64) -> u64 {
         match &self.block {
             None => 0,
@@ -68,16 +67,29 @@ impl Penalty {
         }
     }
 
-    /// Counts a denial. Where it is one too many a block begins, whose length is returned.
-    pub(super) fn strike(&mut self, now_us: u64, rules: &PenaltyRules) -> u64 {
+    /// Moves a block that begins later than `now_us` to now, with its end, for good.
+    pub(super) fn restamp(&mut self, now_us: u64) {
+        if let Some(block) = &mut self.block
+            && let Some(ahead_us) = block.at_us.checked_sub(now_us)
+        {
+            block.at_us = now_us;
+            block.until_us = block.until_us.map(|until_us| until_us.saturating_sub(ahead_us));
+        }
+    }
+
+    /// Counts denials. Where they are too many a block begins, whose length is returned.
+    pub(super) fn strike(&mut self, now_us: u64, denials: u32, rules: &PenaltyRules) -> u64 {
+        if denials == 0 {
+            return 0;
+        }
         if now_us >= self.forget_at_us {
-            *self = Self::default();
+            (self.strikes, self.blocks) = (0, 0);
         }
         self.since_us = self.since_us.min(now_us);
         if self.strikes == 0 || now_us - self.since_us >= rules.within_us {
             (self.strikes, self.since_us) = (0, now_us);
         }
-        self.strikes += 1;
+        self.strikes = self.strikes.saturating_add(denials);
         self.forget_at_us = now_us + rules.forget_us;
         if self.strikes <= rules.strikes {
             return 0;

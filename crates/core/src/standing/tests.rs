@@ -61,7 +61,7 @@ fn an_override_ends_by_itself_and_the_next_one_holds() {
 fn one_denial_more_than_is_borne_is_a_block() {
     let (mut standing, mut logs) = (Standing::default(), WindowLogs::default());
     let request = request(60, 1);
-    let mut admit = || standing.admit(&mut logs, NOW_US, &request);
+    let mut admit = || standing.admit(&mut logs, NOW_US, &request, 0);
     assert!(admit().allowed);
     for _ in 0..RULES.strikes {
         assert_eq!(admit().limited_by(), LimitedBy::Second);
@@ -70,11 +70,11 @@ fn one_denial_more_than_is_borne_is_a_block() {
     assert_eq!(blocked.limited_by(), LimitedBy::Penalty);
     assert_eq!(blocked.retry_after_us(), Some(RULES.block_us));
     let later = NOW_US + 4 * SECOND_US;
-    let denied = standing.admit(&mut logs, later, &request);
+    let denied = standing.admit(&mut logs, later, &request, 0);
     assert_eq!(denied.blocked_us, 6 * SECOND_US);
     assert!(!denied.allowed);
     assert_eq!((denied.minute.used, denied.second.used), (1, 0), "the numbers are true");
-    assert!(standing.admit(&mut logs, NOW_US + RULES.block_us, &request).allowed);
+    assert!(standing.admit(&mut logs, NOW_US + RULES.block_us, &request, 0).allowed);
 }
 
 #[test]
@@ -82,14 +82,14 @@ fn each_block_is_twice_as_long_up_to_the_longest_and_all_is_forgotten() {
     let mut penalty = Penalty::default();
     let mut now_us = NOW_US;
     for seconds in [10, 20, 30, 30] {
-        let lengths = [(); 3].map(|()| penalty.strike(now_us, &RULES));
+        let lengths = [(); 3].map(|()| penalty.strike(now_us, 1, &RULES));
         assert_eq!(lengths, [0, 0, seconds * SECOND_US]);
         now_us += seconds * SECOND_US;
     }
     assert!(!penalty.is_forgotten(now_us + RULES.forget_us - 1));
     now_us += RULES.forget_us;
     assert!(penalty.is_forgotten(now_us));
-    let lengths = [(); 3].map(|()| penalty.strike(now_us, &RULES));
+    let lengths = [(); 3].map(|()| penalty.strike(now_us, 1, &RULES));
     assert_eq!(lengths, [0, 0, RULES.block_us]);
 }
 
@@ -97,16 +97,32 @@ fn each_block_is_twice_as_long_up_to_the_longest_and_all_is_forgotten() {
 fn strikes_count_from_the_first_of_them() {
     let mut penalty = Penalty::default();
     let second_last = NOW_US + RULES.within_us - 1;
-    assert_eq!([NOW_US, second_last].map(|at| penalty.strike(at, &RULES)), [0, 0]);
-    assert_eq!(penalty.strike(NOW_US + RULES.within_us, &RULES), 0, "a span of its own");
+    assert_eq!([NOW_US, second_last].map(|at| penalty.strike(at, 1, &RULES)), [0, 0]);
+    assert_eq!(penalty.strike(NOW_US + RULES.within_us, 1, &RULES), 0, "a span of its own");
     assert_eq!((penalty.strikes, penalty.since_us), (1, NOW_US + RULES.within_us));
 }
 
 #[test]
 fn a_step_back_of_the_clock_makes_no_block_longer() {
-    let mut penalty = Penalty::default();
-    while penalty.strike(NOW_US, &RULES) == 0 {}
-    assert_eq!(penalty.blocked_us(NOW_US - 3_600 * SECOND_US), RULES.block_us);
+    let (mut standing, mut logs) = (Standing::default(), WindowLogs::default());
+    while standing.penalty.strike(NOW_US, 1, &RULES) == 0 {}
+    let open = request(60, 2);
+    let mut now_us = NOW_US - 3_600 * SECOND_US;
+    assert_eq!(standing.peek(&logs, now_us, &open).blocked_us, RULES.block_us);
+    assert_eq!(standing.admit(&mut logs, now_us, &open, 0).blocked_us, RULES.block_us);
+    now_us += RULES.block_us - 1;
+    assert_eq!(standing.admit(&mut logs, now_us, &open, 0).blocked_us, 1);
+    assert!(standing.admit(&mut logs, now_us + 1, &open, 0).allowed);
+}
+
+#[test]
+fn denials_of_before_may_block_a_request_that_fits() {
+    let (mut standing, mut logs) = (Standing::default(), WindowLogs::default());
+    let open = request(60, 2);
+    assert!(standing.admit(&mut logs, NOW_US, &open, RULES.strikes).allowed);
+    let blocked = standing.admit(&mut logs, NOW_US, &open, 1);
+    assert_eq!(blocked.limited_by(), LimitedBy::Penalty);
+    assert_eq!((blocked.allowed, blocked.minute.used), (false, 1));
 }
 
 #[test]
@@ -114,13 +130,13 @@ fn where_denials_are_not_enforced_no_block_stands_and_none_is_earned() {
     let (mut standing, mut logs) = (Standing::default(), WindowLogs::default());
     let shadow = Request { enforced: false, ..request(0, 0) };
     for _ in 0..5 {
-        assert_eq!(standing.admit(&mut logs, NOW_US, &shadow).blocked_us, 0);
+        assert_eq!(standing.admit(&mut logs, NOW_US, &shadow, 0).blocked_us, 0);
     }
     assert_eq!(standing, Standing::default());
     let block = Block { until_us: None, at_us: NOW_US, note: Note::default() };
     standing.penalty.block = Some(block);
     let open = Request { enforced: false, ..request(60, 2) };
-    assert!(standing.admit(&mut logs, NOW_US, &open).allowed);
+    assert!(standing.admit(&mut logs, NOW_US, &open, 0).allowed);
     let enforced = request(60, 2);
     let denied = standing.peek(&logs, NOW_US, &enforced);
     assert_eq!(denied.retry_after_us(), Some(ENDLESS_WAIT_US));

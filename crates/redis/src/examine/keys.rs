@@ -113,9 +113,14 @@ impl RedisLimiter {
         .into_iter()
         .flatten()
         .collect();
+        let looked_at = keys.len().min(KEYS_MAX);
         if examined.is_empty() {
-            let said = format!("{} keys have the types and times that they should", keys.len());
+            let said = format!("{looked_at} keys have the types and times that they should");
             examined.push(found("keys", Severity::Fine, said));
+        }
+        if looked_at < keys.len() {
+            let said = format!("{looked_at} of {} were looked at", keys.len());
+            examined.push(found("keys", Severity::Unknown, said));
         }
         Ok(examined)
     }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use redis::streams::StreamId;
-use transom_core::{Block, Change, Limits, Note, Override, Penalty, Scope};
+use transom_core::{Block, Change, Identity, Limits, Note, Override, Penalty, Scope};
 
 type Fields = HashMap<String, String>;
 
@@ -44,6 +44,12 @@ pub(super) fn penalty(fields: &Fields) -> Penalty {
         block,
         forget_at_us: number("forget_at_us").unwrap_or(0),
     }
+}
+
+/// Whose hash it is; a key names an identity in full only if it is not too long.
+pub(super) fn identity(fields: &Fields) -> Option<Identity> {
+    // 128 bits: what is on record was cut when it was made.
+    Identity::parse(fields.get("identity")?, 128).ok()
 }
 
 /// A change as the fields of an entry.

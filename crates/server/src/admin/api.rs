@@ -95,7 +95,15 @@ impl From<OperatorError> for ApiError {
 
 impl From<JsonRejection> for ApiError {
     fn from(rejection: JsonRejection) -> Self {
-        Self(rejection.status(), rejection.body_text())
+        match rejection {
+            // What the library says first is not about the mistake.
+            JsonRejection::JsonDataError(error) => {
+                let text = error.body_text();
+                let reason = text.split_once("target type: ").map_or(&*text, |(_, reason)| reason);
+                Self(StatusCode::BAD_REQUEST, reason.to_owned())
+            }
+            other => Self(other.status(), other.body_text()),
+        }
     }
 }
 
@@ -241,12 +249,12 @@ async fn block(
 
 /// Ends a block.
 #[utoipa::path(delete, path = "/api/blocks/{identity}",
-    params(("identity" = String, Path), Reset),
+    params(("identity" = String, Path), Because),
     responses((status = 200, body = Done), (status = 404, body = Problem)))]
 async fn unblock(
     State(admin): State<Admin>,
     identity: InPath,
-    wish: InQuery<Reset>,
+    wish: InQuery<Because>,
 ) -> Answer<Done> {
     let identity = admin.operator.identity(&identity?)?;
     admin.operator.unblock(&identity, &wish?.0).await?;
@@ -268,12 +276,12 @@ async fn create_key(State(admin): State<Admin>, wish: InBody<NewKey>) -> Answer<
 }
 
 /// Revokes an API key by its digest.
-#[utoipa::path(delete, path = "/api/keys/{digest}", params(("digest" = String, Path), Reset),
+#[utoipa::path(delete, path = "/api/keys/{digest}", params(("digest" = String, Path), Because),
     responses((status = 200, body = Done), (status = 404, body = Problem)))]
 async fn revoke_key(
     State(admin): State<Admin>,
     digest: InPath,
-    wish: InQuery<Reset>,
+    wish: InQuery<Because>,
 ) -> Answer<Done> {
     admin.operator.revoke_key(&digest?, &wish?.0).await?;
     Ok(Json(Done { done: true }))

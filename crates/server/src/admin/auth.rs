@@ -119,6 +119,16 @@ fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
     scheme.eq_ignore_ascii_case(b"Bearer ").then(|| token.trim_ascii())
 }
 
+/// Names the host of an HTTP/2 request, or of an absolute target, where HTTP/1.1 does. It goes
+/// before the field (RFC 9112, section 3.2.2).
+pub(super) async fn name_host(mut request: Request) -> Request {
+    let authority = request.uri().authority().map(|authority| authority.as_str().to_owned());
+    if let Some(host) = authority.and_then(|text| HeaderValue::from_str(&text).ok()) {
+        request.headers_mut().insert(HOST, host);
+    }
+    request
+}
+
 /// Browsers say for which site they send what may change something.
 pub(crate) fn is_same_site(headers: &HeaderMap) -> bool {
     let mut origins = headers.get_all(ORIGIN).iter();

@@ -30,8 +30,8 @@ impl Config {
         text
     }
 
-    /// The same as JSON: `listen`, `upstream`, `store`, `identity`, `mode`, `exempt`,
-    /// `policies`, `warnings`.
+    /// The same as JSON: `listen`, `upstream`, `store`, `identity`, `mode`, `penalty`, `admin`,
+    /// `exempt`, `policies`, `warnings`.
     pub fn to_json(&self) -> Value {
         let listen: serde_json::Map<_, _> = self
             .listen
@@ -54,6 +54,8 @@ impl Config {
                 "exempt": self.identity.exempt.iter().map(ExemptEntry::to_string).collect::<Vec<_>>(),
             },
             "mode": self.limiter.mode,
+            "penalty": self.penalty.to_json(),
+            "admin": if self.admin.token.is_some() { "token" } else { "loopback" },
             "exempt": {
                 "preflight": self.limiter.exempt_preflight,
                 "paths": self.limiter.exempt_paths,
@@ -86,6 +88,14 @@ impl Config {
         lines.push(("store".to_owned(), self.store()));
         lines.push(("identity".to_owned(), self.identities()));
         lines.push(("mode".to_owned(), self.limiter.mode.to_string()));
+        if self.penalty.enabled {
+            lines.push(("penalty".to_owned(), self.penalty.describe()));
+        }
+        let operators = match self.admin.token {
+            Some(_) => "whoever has admin.token",
+            None => "whoever is on this machine (admin.token is not set)",
+        };
+        lines.push(("operators".to_owned(), operators.to_owned()));
         let mut exempt =
             self.limiter.exempt_paths.iter().map(ToString::to_string).collect::<Vec<_>>();
         if self.limiter.exempt_preflight {

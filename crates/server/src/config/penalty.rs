@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use humantime::format_duration;
 use serde::Deserialize;
+use serde_json::{Value, json};
 use transom_core::PenaltyRules;
 
 use super::error::Fault;
@@ -61,6 +63,29 @@ impl PenaltyConfig {
             block_us: us(self.block),
             max_us: us(self.max),
             forget_us: us(self.forget),
+        })
+    }
+
+    /// In a line.
+    pub(super) fn describe(&self) -> String {
+        let [within, block, max, forget] =
+            [self.within, self.block, self.max, self.forget].map(format_duration);
+        format!(
+            "more than {} denials within {within}: a block of {block}, then twice as long, up to \
+             {max}; forgotten after {forget}",
+            self.strikes
+        )
+    }
+
+    pub(super) fn to_json(self) -> Value {
+        let text = |time| format_duration(time).to_string();
+        json!({
+            "enabled": self.enabled,
+            "strikes": self.strikes,
+            "within": text(self.within),
+            "block": text(self.block),
+            "max": text(self.max),
+            "forget": text(self.forget),
         })
     }
 

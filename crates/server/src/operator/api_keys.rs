@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::changes::{note, record};
 use super::documents::{CreatedKey, KeyDoc, List};
-use super::{Operator, OperatorError, Reset};
+use super::{Because, Operator, OperatorError};
 
 /// What every key begins with, so that one found in a text is known for what it is.
 const PREFIX: &str = "tk_";
@@ -50,11 +50,11 @@ impl Operator {
         let digits = random.iter().map(|byte| format!("{byte:02x}"));
         let key = digits.fold(PREFIX.to_owned(), |key, digits| key + &digits);
         let digest = Digest::of(key.as_bytes());
-        directory.add(digest, &wish.user, &note.reason).await?;
         let detail = format!("digest={digest}");
         let front = self.front();
-        record(front.gate.limiter(), "key.create", &format!("user:{}", wish.user), detail, note)
-            .await?;
+        let target = format!("user:{}", wish.user);
+        record(front.gate.limiter(), "key.create", &target, detail, &note).await?;
+        directory.add(digest, &wish.user, &note.reason).await?;
         Ok(CreatedKey { key, digest: digest.to_string(), user: wish.user.clone() })
     }
 
@@ -81,15 +81,17 @@ impl Operator {
     /// # Errors
     ///
     /// There is no such key, or the store does not answer.
-    pub async fn revoke_key(&self, digest: &str, wish: &Reset) -> Result<(), OperatorError> {
+    pub async fn revoke_key(&self, digest: &str, why: &Because) -> Result<(), OperatorError> {
         let directory = self.directory()?;
-        let note = note(&wish.by, &wish.reason)?;
+        let note = note(&why.by, &why.reason)?;
         let digest = Digest::from_hex(digest)
             .ok_or_else(|| OperatorError::bad("digest", "64 hexadecimal digits are expected"))?;
+        let front = self.front();
+        let store = front.gate.limiter();
+        record(store, "key.revoke", &digest.to_string(), String::new(), &note).await?;
         if !directory.revoke(digest).await? {
             return Err(OperatorError::NotFound(format!("there is no key with digest {digest}")));
         }
-        let front = self.front();
-        record(front.gate.limiter(), "key.revoke", &digest.to_string(), String::new(), note).await
+        Ok(())
     }
 }

@@ -43,6 +43,17 @@ pub struct NewBlock {
     pub reason: String,
 }
 
+/// Why something is taken away.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(default, deny_unknown_fields)]
+pub struct Because {
+    /// Who asks for it.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
 /// What to empty, or to take away.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -60,9 +71,9 @@ pub struct Reset {
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewMode {
-    /// `enforce`, `shadow` or `off`.
-    #[schema(value_type = String)]
-    pub mode: Mode,
+    /// `enforce`, `shadow` or `off`; null: what the configuration of each worker says.
+    #[schema(value_type = Option<String>)]
+    pub mode: Option<Mode>,
     /// Who asks for it.
     #[serde(default)]
     pub by: String,
@@ -85,22 +96,20 @@ impl Operator {
         let limits =
             Limits { minute: limit("minute", wish.minute)?, second: limit("second", wish.second)? };
         let scope = self.scope(wish.policy.as_deref())?;
+        self.is_in_force(&scope)?;
         let lasting = lasting(wish.lasting.as_deref())?;
         let note = note(&wish.by, &wish.reason)?;
         let front = self.front();
         let store = front.gate.limiter();
+        let Limits { minute, second } = limits;
+        let detail =
+            format!("policy={scope} minute={minute} second={second} for={}", said(lasting));
+        record(store, "override.set", identity.as_str(), detail, &note).await?;
         let held = store.set_override(identity, &scope, limits, lasting, &note).await?;
-        let detail = format!(
-            "policy={scope} minute={} second={} for={}",
-            limits.minute,
-            limits.second,
-            said(lasting)
-        );
-        record(store, "override.set", identity.as_str(), detail, note).await?;
         Ok(OverrideDoc::new(identity.as_str(), &scope, &held))
     }
 
-    /// Takes an override back.
+    /// Takes an override back, for a policy that is there or was.
     ///
     /// # Errors
     ///
@@ -114,12 +123,15 @@ impl Operator {
         let note = note(&wish.by, &wish.reason)?;
         let front = self.front();
         let store = front.gate.limiter();
-        if !store.delete_override(identity, &scope).await? {
+        let (_, standing) = store.standing(identity).await?;
+        if !standing.overrides.contains_key(&scope) {
             let what = format!("{identity} has no override for {}", of_scope(&scope));
             return Err(OperatorError::NotFound(what));
         }
         let detail = format!("policy={scope}");
-        record(store, "override.delete", identity.as_str(), detail, note).await
+        record(store, "override.delete", identity.as_str(), detail, &note).await?;
+        store.delete_override(identity, &scope).await?;
+        Ok(())
     }
 
     /// Blocks an identity, in place of any block before.
@@ -136,9 +148,9 @@ impl Operator {
         let note = note(&wish.by, &wish.reason)?;
         let front = self.front();
         let store = front.gate.limiter();
-        let block = store.block(identity, lasting, &note).await?;
         let detail = format!("for={}", said(lasting));
-        record(store, "block.set", identity.as_str(), detail, note).await?;
+        record(store, "block.set", identity.as_str(), detail, &note).await?;
+        let block = store.block(identity, lasting, &note).await?;
         Ok(BlockDoc::new(identity.as_str(), &block))
     }
 
@@ -147,14 +159,17 @@ impl Operator {
     /// # Errors
     ///
     /// There is nothing of the kind, or the store does not answer.
-    pub async fn unblock(&self, identity: &Identity, wish: &Reset) -> Result<(), OperatorError> {
-        let note = note(&wish.by, &wish.reason)?;
+    pub async fn unblock(&self, identity: &Identity, why: &Because) -> Result<(), OperatorError> {
+        let note = note(&why.by, &why.reason)?;
         let front = self.front();
         let store = front.gate.limiter();
-        if !store.unblock(identity).await? {
+        let (now_us, standing) = store.standing(identity).await?;
+        if standing.penalty.is_forgotten(now_us) {
             return Err(OperatorError::NotFound(format!("{identity} is not blocked")));
         }
-        record(store, "block.delete", identity.as_str(), String::new(), note).await
+        record(store, "block.delete", identity.as_str(), String::new(), &note).await?;
+        store.unblock(identity).await?;
+        Ok(())
     }
 
     /// Empties the windows of an identity, of one policy or of all, and ends its block and
@@ -165,11 +180,13 @@ impl Operator {
     /// A policy that is not there, or a store that does not answer.
     pub async fn reset(&self, identity: &Identity, wish: &Reset) -> Result<(), OperatorError> {
         let scope = self.scope(wish.policy.as_deref())?;
+        self.is_in_force(&scope)?;
         let note = note(&wish.by, &wish.reason)?;
         let front = self.front();
         let store = front.gate.limiter();
-        let used = match &scope {
-            Scope::Policy(name) => vec![name.clone()],
+        record(store, "reset", identity.as_str(), format!("policy={scope}"), &note).await?;
+        let used = match scope {
+            Scope::Policy(name) => vec![name],
             Scope::All => {
                 let all = front.gate.policies().iter();
                 let names: Vec<_> = all.map(|policy| policy.name.clone()).collect();
@@ -180,10 +197,10 @@ impl Operator {
             store.reset(identity, name).await?;
         }
         store.unblock(identity).await?;
-        record(store, "reset", identity.as_str(), format!("policy={scope}"), note).await
+        Ok(())
     }
 
-    /// Sets the mode of the whole fleet.
+    /// Sets the mode of the whole fleet, or takes it back.
     ///
     /// # Errors
     ///
@@ -192,46 +209,47 @@ impl Operator {
         let note = note(&wish.by, &wish.reason)?;
         let front = self.front();
         let store = front.gate.limiter();
+        let detail = wish.mode.map_or("as configured", Mode::as_str).to_owned();
+        record(store, "mode.set", "fleet", detail, &note).await?;
         store.set_mode(wish.mode).await?;
         // The others read it soon; this worker need not wait.
-        front.gate.fleet_mode().set(Some(wish.mode));
-        record(store, "mode.set", "fleet", wish.mode.to_string(), note).await?;
+        front.gate.fleet_mode().set(wish.mode);
         self.mode().await
     }
 
-    /// Which policies are meant. One that is not there is more likely a mistake than a plan.
+    /// Which policies are meant, whether they are in force or not.
     pub(super) fn scope(&self, policy: Option<&str>) -> Result<Scope, OperatorError> {
-        let Some(text) = policy.filter(|text| !text.is_empty() && *text != "*") else {
-            return Ok(Scope::All);
+        let text = policy.filter(|text| !text.is_empty()).unwrap_or("*");
+        text.parse().map_err(|error| OperatorError::bad("policy", error))
+    }
+
+    /// A policy that is not there is more likely a mistake than a plan.
+    pub(super) fn is_in_force(&self, scope: &Scope) -> Result<(), OperatorError> {
+        let Scope::Policy(name) = scope else {
+            return Ok(());
         };
         let front = self.front();
-        match front.gate.policies().iter().find(|policy| policy.name.as_str() == text) {
-            Some(policy) => Ok(Scope::Policy(policy.name.clone())),
-            None => {
-                let names: Vec<_> = front
-                    .gate
-                    .policies()
-                    .iter()
-                    .take(20)
-                    .map(|policy| policy.name.as_str())
-                    .collect();
-                let reason =
-                    format!("there is none called {text:?}; there are {}", names.join(", "));
-                Err(OperatorError::bad("policy", reason))
-            }
+        let names = || front.gate.policies().iter().map(|policy| policy.name.as_str());
+        if names().any(|known| known == name.as_str()) {
+            return Ok(());
         }
+        let some: Vec<_> = names().take(20).collect();
+        let reason =
+            format!("there is none called {:?}; there are {}", name.as_str(), some.join(", "));
+        Err(OperatorError::bad("policy", reason))
     }
 }
 
+/// Puts a change on record, before it is made: what cannot be put on record is not done.
 pub(super) async fn record(
     store: &Backend,
     action: &str,
     target: &str,
     detail: String,
-    note: Note,
+    note: &Note,
 ) -> Result<(), OperatorError> {
     let (action, target) = (action.to_owned(), target.to_owned());
-    let change = Change { at_ms: 0, action, target, detail, note };
+    let change = Change { at_ms: 0, action, target, detail, note: note.clone() };
     Ok(store.record(&change).await?)
 }
 

@@ -13,7 +13,7 @@ impl Operator {
     pub fn check_override(&self, wish: &NewOverride) -> Result<(), OperatorError> {
         limit("minute", wish.minute)?;
         limit("second", wish.second)?;
-        self.scope(wish.policy.as_deref())?;
+        self.is_in_force(&self.scope(wish.policy.as_deref())?)?;
         lasting(wish.lasting.as_deref())?;
         note(&wish.by, &wish.reason).map(|_| ())
     }

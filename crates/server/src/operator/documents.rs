@@ -186,7 +186,7 @@ pub struct Explanation {
     pub limited_by: Option<LimitedBy>,
     /// Until it would be admitted; null where it would be now.
     pub retry_after_ms: Option<u64>,
-    /// When it would be admitted; null where it is exempt.
+    /// When it would be admitted; null where it is exempt, or never is as things stand.
     pub passes_at_us: Option<u64>,
     /// Where the limits come from; null where it is exempt.
     #[schema(value_type = Option<String>)]

@@ -41,8 +41,13 @@ pub(super) fn explanation(
     let block = standing.penalty.block.as_ref();
     let blocks = |_: &&_| standing.penalty.blocked_us(at_us) > 0;
     let exempt = matches!(answer.outcome, Outcome::Exempt).then(|| {
-        let by_policy = mode == Mode::Off;
-        if by_policy { format!("the mode of {} is off", policy.name) } else { EXEMPT.to_owned() }
+        if front.exempt.has_path(asked.path) {
+            "limiter.exempt_paths names its path".to_owned()
+        } else if front.identities.is_exempt(asked.identity) {
+            EXEMPT.to_owned()
+        } else {
+            format!("the mode of {} is off", policy.name)
+        }
     });
     let mut explanation = Explanation {
         identity: name.to_owned(),
@@ -70,6 +75,9 @@ pub(super) fn explanation(
         source: decision.map(|decision| decision.source),
         degraded: decision.and_then(|decision| decision.degraded).map(str::to_owned),
     };
+    if never_passes(&explanation) {
+        explanation.passes_at_us = None;
+    }
     explanation.summary = summary(&explanation, decision);
     explanation
 }
@@ -101,9 +109,17 @@ fn summary(said: &Explanation, decision: Option<&Decision>) -> String {
     };
     let next = match decision.retry_after_us {
         None => String::new(),
+        Some(_) if never_passes(said) => " As things stand, none ever passes.".to_owned(),
         Some(wait_us) => format!(" The next one passes in {}.", seconds(wait_us)),
     };
     format!("{request} {verdict}: {why}; {limits}.{next}")
+}
+
+/// Whether waiting does not help: a block without end, or a cost above a limit.
+fn never_passes(said: &Explanation) -> bool {
+    let endless = said.block.as_ref().is_some_and(|block| block.until_us.is_none());
+    let mut windows = said.minute.iter().chain(&said.second);
+    endless || windows.any(|window| said.policy.cost.units() > window.limit)
 }
 
 fn used(window: &str, state: &WindowState) -> String {

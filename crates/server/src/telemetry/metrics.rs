@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use metrics::gauge;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use metrics_process::Collector;
-use transom_core::{Answer, Policies};
+use transom_core::{Answer, Mode, Policies};
 
 use decisions::Decisions;
 
@@ -68,11 +68,15 @@ pub async fn keep_up() {
 }
 
 /// Everything that was counted, in the text format 0.0.4 of Prometheus; empty before [`start`].
-/// `redis_waiting` is how many requests wait for Redis now, where there is one.
-pub fn render(redis_waiting: Option<usize>) -> String {
+/// `mode` is that of everything now; `redis_waiting` is how many requests wait for Redis now, where
+/// there is one.
+pub fn render(mode: Mode, redis_waiting: Option<usize>) -> String {
     let Some(recorder) = RECORDER.get() else {
         return String::new();
     };
+    for one in [Mode::Enforce, Mode::Shadow, Mode::Off] {
+        gauge!(list::MODE, "mode" => one.as_str()).set(u8::from(one == mode));
+    }
     if let Some(waiting) = redis_waiting {
         gauge!(list::REDIS_WAITING).set(u32::try_from(waiting).unwrap_or(u32::MAX));
     }

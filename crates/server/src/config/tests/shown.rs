@@ -17,6 +17,8 @@ trusted_proxies = ['10.0.0.0/8', '0.0.0.0/0']
 exempt = ['user:monitor', 'ip:192.0.2.0/24']
 [admin]
 token = 'hunter2'
+[penalty]
+enabled = true
 [[policy]]
 name = 'people'
 path = '/v1/people/{id}'
@@ -64,6 +66,9 @@ store              rediss://***@redis.example:6380/1, prefix transom:1, deadline
 identity           api_key (0 in the file), else the address, IPv6 by /64; x-forwarded-for from \
 10.0.0.0/8, 0.0.0.0/0; exempt user:monitor, ip:192.0.2.0/24
 mode               enforce
+penalty            more than 100 denials within 1m: a block of 5m, then twice as long, up to 1day; \
+forgotten after 1day
+operators          whoever has admin.token
 
 Policies, the most specific first:
  name     methods   host             path             minute  second  cost  mode     on_failure
@@ -106,7 +111,14 @@ fn the_json_says_the_same() {
     assert_eq!(json["policies"][1]["cost"], 3);
     assert_eq!(json["policies"][5]["on_failure"], "local");
     assert_eq!(json["warnings"], serde_json::json!(config.warnings()));
-    assert_eq!(Config::default().to_json()["store"]["kind"], "local");
+    assert_eq!(json["penalty"]["block"], "5m");
+    assert_eq!(json["admin"], "token");
+    let default = Config::default().to_json();
+    assert_eq!(default["store"]["kind"], "local");
+    assert_eq!(
+        (&default["penalty"]["enabled"], &default["admin"]),
+        (&false.into(), &"loopback".into())
+    );
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::console::guard::{Fields, Visit};
 use crate::console::layout::{Content, Failure, answer, redirect};
 use crate::console::{Console, words};
 use crate::operator::{
-    Inspection, NewBlock, NewOverride, Operator, OperatorError, OverrideDoc, Reset,
+    Because, Inspection, NewBlock, NewOverride, Operator, OperatorError, OverrideDoc, Reset,
 };
 
 /// Something that can be done.
@@ -96,7 +96,7 @@ async fn perform(
         }
         Action::DeleteOverride => operator.delete_override(identity, &reset(visit, fields)).await,
         Action::Block => operator.block(identity, &new_block(visit, fields)).await.map(|_| ()),
-        Action::Unblock => operator.unblock(identity, &reset(visit, fields)).await,
+        Action::Unblock => operator.unblock(identity, &because(visit, fields)).await,
         Action::Reset => operator.reset(identity, &reset(visit, fields)).await,
     }
 }
@@ -185,6 +185,10 @@ fn new_block(visit: &Visit, fields: &Fields) -> NewBlock {
         by: visit.by.clone(),
         reason: fields.get("reason").to_owned(),
     }
+}
+
+fn because(visit: &Visit, fields: &Fields) -> Because {
+    Because { by: visit.by.clone(), reason: fields.get("reason").to_owned() }
 }
 
 fn reset(visit: &Visit, fields: &Fields) -> Reset {

@@ -9,7 +9,7 @@ use super::confirmation::{Confirmation, confirmation};
 use crate::console::guard::{Fields, Visit};
 use crate::console::layout::{Content, Failure, answer, form_token, redirect};
 use crate::console::{Console, words};
-use crate::operator::{CreatedKey, KeyDoc, NewKey, Operator, Reset};
+use crate::operator::{Because, CreatedKey, KeyDoc, NewKey, Operator};
 
 /// How many digits of a digest are shown.
 const DIGITS: usize = 12;
@@ -61,7 +61,7 @@ pub(in crate::console) async fn revoke(
     Extension(visit): Extension<Visit>,
     Path(digest): Path<String>,
 ) -> Response {
-    let wish = Reset { policy: None, by: visit.by.clone(), reason: String::new() };
+    let wish = Because { by: visit.by.clone(), reason: String::new() };
     match console.admin.operator.revoke_key(&digest, &wish).await {
         Ok(()) => redirect("/keys", "revoked"),
         Err(error) => answer(&visit, Err(error.into())),

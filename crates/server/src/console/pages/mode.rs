@@ -11,6 +11,9 @@ use crate::console::guard::{Fields, Visit};
 use crate::console::layout::{Content, Failure, answer, redirect};
 use crate::operator::{NewMode, Operator, OperatorError};
 
+/// In a form: no mode of the fleet.
+pub(super) const AS_CONFIGURED: &str = "configured";
+
 /// `POST /mode/confirm`.
 pub(in crate::console) async fn confirm(
     State(console): State<Console>,
@@ -35,15 +38,20 @@ pub(in crate::console) async fn set(
 async fn asked(operator: &Operator, visit: &Visit, fields: &Fields) -> Result<Content, Failure> {
     let wish = wish(visit, fields)?;
     let now = operator.mode().await?;
-    let said = match wish.mode {
+    let then = wish.mode.unwrap_or(now.configured);
+    let said = match then {
         Mode::Enforce => "What is denied is refused.",
         Mode::Shadow => "What would be denied passes, and is counted. Nobody is limited.",
         Mode::Off => "Nothing is decided and nothing is counted. Nobody is limited.",
     };
+    let title = match wish.mode {
+        Some(mode) => format!("Set the mode of the whole fleet to {mode}?"),
+        None => "Take the mode of the fleet back?".to_owned(),
+    };
     let asked = Confirmation {
-        title: format!("Set the mode of the whole fleet to {}?", wish.mode),
+        title,
         says: format!("{said} A policy with a milder mode of its own keeps it."),
-        changes: vec![("Mode", now.mode.to_string(), wish.mode.to_string())],
+        changes: vec![("Mode", source(now.mode, now.fleet), source(then, wish.mode))],
         action: "/mode".to_owned(),
         back: "/".to_owned(),
         button: "Set the mode",
@@ -57,7 +65,15 @@ async fn done(operator: &Operator, visit: &Visit, fields: &Fields) -> Result<(),
     Ok(())
 }
 
+/// A mode, and who says so.
+fn source(mode: Mode, fleet: Option<Mode>) -> String {
+    format!("{mode}, {}", if fleet.is_some() { "set for the fleet" } else { "as configured" })
+}
+
 fn wish(visit: &Visit, fields: &Fields) -> Result<NewMode, OperatorError> {
-    let mode = fields.get("mode").parse().map_err(|error| OperatorError::bad("mode", error))?;
+    let mode = match fields.get("mode") {
+        AS_CONFIGURED => None,
+        text => Some(text.parse().map_err(|error| OperatorError::bad("mode", error))?),
+    };
     Ok(NewMode { mode, by: visit.by.clone(), reason: fields.get("reason").to_owned() })
 }

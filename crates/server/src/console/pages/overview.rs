@@ -6,6 +6,7 @@ use axum::response::Response;
 use maud::{Markup, html};
 use transom_core::Mode;
 
+use super::mode::AS_CONFIGURED;
 use crate::admin::StatusDoc;
 use crate::console::charts::{SERIES, swatch, traffic};
 use crate::console::guard::{Fields, Visit};
@@ -40,7 +41,7 @@ pub(in crate::console) async fn page(
         }
         section aria-labelledby="mode-title" {
             h2 #mode-title { "Mode of the fleet" }
-            (mode_form(&visit, status.mode))
+            (mode_form(&visit, mode.as_ref().ok().and_then(|mode| mode.fleet)))
         }
     };
     let content = Content { title: "Overview".to_owned(), place: "/", done: fields.done(), markup };
@@ -157,7 +158,7 @@ fn most_denied(top: &List<DeniedDoc>) -> Markup {
     }
 }
 
-fn mode_form(visit: &Visit, now: Mode) -> Markup {
+fn mode_form(visit: &Visit, fleet: Option<Mode>) -> Markup {
     let modes = [
         (Mode::Enforce, "enforce"),
         (Mode::Shadow, "shadow (nobody is refused)"),
@@ -169,8 +170,9 @@ fn mode_form(visit: &Visit, now: Mode) -> Markup {
             div.field {
                 label for="mode" { "Mode" }
                 select #mode name="mode" {
+                    option value=(AS_CONFIGURED) selected[fleet.is_none()] { "as configured" }
                     @for (mode, label) in modes {
-                        option value=(mode) selected[mode == now] { (label) }
+                        option value=(mode) selected[fleet == Some(mode)] { (label) }
                     }
                 }
             }

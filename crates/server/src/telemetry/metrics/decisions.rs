@@ -17,6 +17,7 @@ use crate::telemetry::NO_SOURCE;
 /// What may become of a request that is decided.
 const OUTCOMES: [&str; 3] = ["admitted", "denied", "shadow_denied"];
 /// What a decision may say that limits; another is counted by its name all the same.
+/// The windows that a request may come near to.
 const WINDOWS: [LimitedBy; 2] = [LimitedBy::Minute, LimitedBy::Second];
 const SOURCES: [Source; 2] = [Source::Redis, Source::Local];
 /// What may be done with a request that the configured store did not decide.
@@ -34,7 +35,7 @@ pub(super) struct Decisions {
 
 /// Handles of one policy.
 struct OfPolicy {
-    decisions: [[[Counter; SOURCES.len()]; WINDOWS.len()]; OUTCOMES.len()],
+    decisions: [[[Counter; SOURCES.len()]; LimitedBy::ALL.len()]; OUTCOMES.len()],
     near_limit: [Counter; WINDOWS.len()],
     exempt: Counter,
 }
@@ -62,7 +63,7 @@ impl Decisions {
                     Source::Redis => self.by_redis.record(took),
                     Source::Local => self.by_local.record(took),
                 }
-                self.of(&answer.policy).decided(&answer.policy, decision, *pass);
+                self.of(&answer.policy).decided(decision, *pass);
                 if let Some(reason) = decision.degraded {
                     self.degraded(reason, 0);
                 }
@@ -111,7 +112,7 @@ impl OfPolicy {
         let near_limit = |window: LimitedBy| counter!(NEAR_LIMIT, "policy" => policy.to_owned(), "window" => window.as_str());
         Self {
             decisions: OUTCOMES.map(|outcome| {
-                WINDOWS
+                LimitedBy::ALL
                     .map(|window| SOURCES.map(|source| decision(policy, outcome, window, source)))
             }),
             near_limit: WINDOWS.map(near_limit),
@@ -119,7 +120,7 @@ impl OfPolicy {
         }
     }
 
-    fn decided(&self, policy: &Policy, decided: &Decision, pass: bool) {
+    fn decided(&self, decided: &Decision, pass: bool) {
         let outcome = match (decided.allowed, pass) {
             (true, _) => 0,
             (false, false) => 1,
@@ -129,13 +130,7 @@ impl OfPolicy {
             Source::Redis => 0,
             Source::Local => 1,
         };
-        match WINDOWS.iter().position(|window| *window == decided.limited_by) {
-            Some(window) => self.decisions[outcome][window][source].increment(1),
-            None => {
-                let (outcome, window) = (OUTCOMES[outcome], decided.limited_by);
-                decision(policy.name.as_str(), outcome, window, decided.source).increment(1);
-            }
-        }
+        self.decisions[outcome][decided.limited_by as usize][source].increment(1);
         if decided.allowed {
             for (window, near) in [decided.minute, decided.second].iter().zip(&self.near_limit) {
                 if is_near(*window) {

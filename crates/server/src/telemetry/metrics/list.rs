@@ -28,6 +28,7 @@ pub(super) const HTTP_DURATION: &str = "transom_http_request_duration_seconds";
 /// Open connections.
 pub(super) const CONNECTIONS: &str = "transom_connections";
 /// The configuration in force.
+pub(super) const MODE: &str = "transom_mode";
 pub(super) const CONFIG_VERSION: &str = "transom_config_version";
 /// How the last attempt to take up a configuration ended.
 pub(super) const CONFIG_SUCCESSFUL: &str = "transom_config_last_reload_successful";
@@ -170,6 +171,12 @@ pub const METRICS: &[Metric] = &[
         kind: Kind::Gauge,
         help: "Connections of clients that are open now.",
         labels: &["listener"],
+    },
+    Metric {
+        name: MODE,
+        kind: Kind::Gauge,
+        help: "1 for the mode of everything, the fleet's where one is set, else limiter.mode; 0 for the others.",
+        labels: &["mode"],
     },
     Metric {
         name: CONFIG_VERSION,

@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use transom_core::{Decision, LimitedBy, LimitsFrom, PathPattern, WindowState};
+use transom_core::{Decision, LimitedBy, LimitsFrom, Mode, PathPattern, WindowState};
 use transom_core::{Limits, Outcome, Policy, PolicyName, Source, Unavailable};
 
 use super::*;
@@ -20,7 +20,7 @@ fn started(policy: &Policy) {
 
 /// The value of a series, written as it is served.
 fn written(series: &str) -> Option<String> {
-    let text = render(None);
+    let text = render(Mode::Enforce, None);
     let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '))?;
     Some(line.to_owned())
 }
