@@ -162,7 +162,7 @@ async fn health_and_readiness_are_told_in_json_and_never_limited() {
         assert_eq!(ready.body(), r#"{"ready":true,"store":"local"}"#);
         assert!(!is_decided(&health) && !is_decided(&ready));
     }
-    let missing = get(worker.admin, "/").await;
+    let missing = get(worker.admin, "/nothing").await;
     assert_eq!(missing.status(), 404);
     assert_eq!(missing.headers()["content-type"], "application/json");
     assert_eq!(send(worker.admin, "POST", "/healthz", &[], "").await.status(), 405);

@@ -4,9 +4,11 @@
 mod admin_api;
 mod api_keys;
 mod arguments;
+mod browser;
 mod client;
 mod collector;
 mod configuration;
+mod console;
 mod deployed;
 mod drain;
 mod exempt;

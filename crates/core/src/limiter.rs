@@ -117,6 +117,11 @@ impl<P: Limiter, F: Limiter> Fallback<P, F> {
         &self.primary
     }
 
+    /// How many workers share a limit while each decides alone.
+    pub fn workers(&self) -> u32 {
+        self.share.workers()
+    }
+
     /// A share is denied more often than the limit would be; that earns nobody a strike.
     fn stand_in(&self, request: &Request) -> Request {
         let limits = request.limits.share(self.share.workers());

@@ -1,5 +1,5 @@
 //! The admin listener: whether the process lives, whether it should get traffic, what it has
-//! counted, and the API for operators.
+//! counted, the API for operators, and the console.
 //!
 //! `/healthz` is 200 as long as the process answers. `/readyz` is 200 while the worker decides as
 //! its policies say, and 503 once it drains. A Redis that is gone is no reason to send the traffic
@@ -7,7 +7,7 @@
 //! body as `degraded`.
 
 mod api;
-mod auth;
+pub(crate) mod auth;
 mod status;
 
 use std::future::ready;
@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use transom_redis::RedisLimiter;
 
 use crate::check::{method_not_allowed, not_found};
+use crate::console;
 use crate::front::SharedFront;
 use crate::operator::Operator;
 use crate::reload::SharedStatus;
@@ -40,8 +41,8 @@ const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// What the admin listener knows.
 #[derive(Clone, Debug)]
 pub struct Admin {
-    front: SharedFront,
-    operator: Operator,
+    pub(crate) front: SharedFront,
+    pub(crate) operator: Operator,
     status: SharedStatus,
     /// Cancelled when the worker begins to stop.
     draining: CancellationToken,
@@ -69,8 +70,9 @@ pub fn router(admin: Admin) -> Router {
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .route("/api/openapi.json", get(move || ready(Json(document))))
-        .with_state(admin)
+        .with_state(admin.clone())
         .merge(guarded)
+        .merge(console::router(admin))
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .layer(middleware::map_request(auth::name_host))
         .method_not_allowed_fallback(method_not_allowed)

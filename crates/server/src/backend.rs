@@ -28,6 +28,14 @@ impl Backend {
             Self::Local(_) => None,
         }
     }
+
+    /// How many workers share a limit in an outage, as last counted; this one alone in process.
+    pub fn workers(&self) -> u32 {
+        match self {
+            Self::Redis(fallback) => fallback.workers(),
+            Self::Local(_) => 1,
+        }
+    }
 }
 
 impl Limiter for Backend {

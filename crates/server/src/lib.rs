@@ -9,6 +9,7 @@ pub mod admin;
 pub mod backend;
 pub mod check;
 pub mod config;
+mod console;
 pub mod desk;
 pub mod exempt;
 pub mod front;

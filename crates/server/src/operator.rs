@@ -4,6 +4,7 @@
 
 mod api_keys;
 mod changes;
+mod checks;
 mod doctor;
 mod documents;
 mod error;
@@ -41,7 +42,7 @@ pub struct Operator {
 }
 
 /// Which request is to be explained.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(default, deny_unknown_fields)]
 pub struct Question {

@@ -62,7 +62,7 @@ fn banner(config: &Config, worker: &Worker) -> String {
     for (name, what) in [
         ("gateway", upstream(config)),
         ("check", "decisions for proxies and services: /check, POST /v1/decide".to_owned()),
-        ("admin", "health: /healthz, /readyz; metrics: /metrics".to_owned()),
+        ("admin", "console: /; health: /healthz, /readyz; metrics: /metrics".to_owned()),
     ] {
         let Some(address) = addresses.get(name) else { continue };
         // Writing to a String does not fail.

@@ -51,7 +51,7 @@ pub struct RefusalDoc {
 }
 
 impl StatusDoc {
-    pub(super) fn of(admin: &Admin) -> Self {
+    pub(crate) fn of(admin: &Admin) -> Self {
         let front = admin.front.load();
         let redis = front.gate.limiter().redis().map(RedisLimiter::state);
         Self {

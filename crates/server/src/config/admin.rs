@@ -8,7 +8,8 @@ use super::secret::{Secret, secret};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AdminConfig {
-    /// What the admin API asks for. Absent by default: it then answers on loopback only;
+    /// What the admin API and the console ask for. Absent by default: they then answer on loopback
+    /// only;
     /// `admin.token` or `TRANSOM__ADMIN__TOKEN`.
     #[serde(deserialize_with = "secret")]
     pub token: Option<Secret>,

@@ -218,13 +218,13 @@ impl Operator {
     }
 
     /// Which policies are meant, whether they are in force or not.
-    fn scope(&self, policy: Option<&str>) -> Result<Scope, OperatorError> {
+    pub(super) fn scope(&self, policy: Option<&str>) -> Result<Scope, OperatorError> {
         let text = policy.filter(|text| !text.is_empty()).unwrap_or("*");
         text.parse().map_err(|error| OperatorError::bad("policy", error))
     }
 
     /// A policy that is not there is more likely a mistake than a plan.
-    fn is_in_force(&self, scope: &Scope) -> Result<(), OperatorError> {
+    pub(super) fn is_in_force(&self, scope: &Scope) -> Result<(), OperatorError> {
         let Scope::Policy(name) = scope else {
             return Ok(());
         };
@@ -253,7 +253,7 @@ pub(super) async fn record(
     Ok(store.record(&change).await?)
 }
 
-fn limit(window: &str, limit: Option<u32>) -> Result<u32, OperatorError> {
+pub(super) fn limit(window: &str, limit: Option<u32>) -> Result<u32, OperatorError> {
     match limit {
         Some(limit) if limit <= LIMIT_MAX => Ok(limit),
         Some(limit) => {
@@ -265,7 +265,7 @@ fn limit(window: &str, limit: Option<u32>) -> Result<u32, OperatorError> {
     }
 }
 
-fn lasting(text: Option<&str>) -> Result<Option<Duration>, OperatorError> {
+pub(super) fn lasting(text: Option<&str>) -> Result<Option<Duration>, OperatorError> {
     let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) else {
         return Ok(None);
     };
