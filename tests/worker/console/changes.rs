@@ -46,6 +46,25 @@ async fn what_is_done_is_in_force_and_on_record_under_the_name_given() {
 }
 
 #[tokio::test]
+async fn the_mode_of_the_fleet_is_set_and_taken_back() {
+    let worker = Worker::start(CONFIG).await;
+    let visitor = Visitor::enter(&worker).await;
+    for (mode, then) in
+        [("shadow", "shadow, set for the fleet"), ("configured", "enforce, as configured")]
+    {
+        let asked = visitor.post("/mode/confirm", &[("mode", mode)]).await;
+        assert!(asked.body().contains(then), "{then}: {}", asked.body());
+        let done = visitor.post("/mode", &[("mode", mode), ("reason", "trial")]).await;
+        assert_eq!(field(&done, "location"), "/?done=mode", "{}", done.body());
+        let chosen = format!("<option value=\"{mode}\" selected>");
+        let page = visitor.get("/").await;
+        assert!(page.body().contains(&chosen), "{chosen}: {}", page.body());
+    }
+    let refused = visitor.post("/mode/confirm", &[("mode", "strict")]).await;
+    assert_eq!(refused.status(), 400, "{}", refused.body());
+}
+
+#[tokio::test]
 async fn what_cannot_be_is_refused_before_it_is_confirmed() {
     let worker = Worker::start(CONFIG).await;
     let visitor = Visitor::enter(&worker).await;
