@@ -12,7 +12,7 @@ use transom_tests::redis_server::free_port;
 use crate::docker::{Compose, docker, done, lines};
 
 /// Who has it may act as an operator.
-pub(crate) const ADMIN_TOKEN: &str = "of-a-test";
+pub(crate) const ADMIN_TOKEN: &str = "operators-of-a-test";
 /// The image, under a name that no other project uses. Its two services are one image.
 const IMAGE: &str = "transom-containers-test";
 /// How long a container may take until it is well.

@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use crate::client::{Reply, decide, get, send};
 use crate::process::{LOOK_AGAIN, Worker};
 
-const TOKEN: &str = "the-admin-token";
+const TOKEN: &str = "the-admins-token";
 
 const CONFIG: &str = r#"
 [redis]
@@ -21,7 +21,7 @@ deadline = "5s"
 trusted_proxies = ["127.0.0.1"]
 
 [admin]
-token = "the-admin-token"
+token = "the-admins-token"
 
 [[policy]]
 name = "default"

@@ -46,7 +46,8 @@ fn the_validator_sees_a_field_that_does_not_exist() {
 async fn the_configuration_of_the_cluster_is_accepted_without_a_warning_of_its_own() {
     let folder = tempfile::tempdir().unwrap();
     let file = write(&folder, "transom.toml", &configuration());
-    let secrets = [("TRANSOM__REDIS__URL", "redis://redis"), ("TRANSOM__ADMIN__TOKEN", "t")];
+    let secrets =
+        [("TRANSOM__REDIS__URL", "redis://redis"), ("TRANSOM__ADMIN__TOKEN", "of-a-test-of-it.")];
     let ended = run(&["--config", path_text(&file), "check-config"], &secrets).await;
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     assert!(!ended.stdout.contains("Warnings"), "{}", ended.stdout);

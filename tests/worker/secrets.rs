@@ -30,7 +30,7 @@ const CONFIG: &str = r#"
 deadline = "5s"
 
 [admin]
-token = "MARKED-token"
+token = "MARKED-token-of-a-test"
 
 [log]
 level = "trace"
@@ -62,7 +62,7 @@ async fn redis_with_a_password() -> (RedisServer, String, MultiplexedConnection)
 /// Uses the admin API, with the right token and with wrong ones; the key that was created is no
 /// part of what is returned.
 async fn operate(worker: &Worker) -> (String, Vec<String>) {
-    let right: &[u8] = b"Authorization: Bearer MARKED-token";
+    let right: &[u8] = b"Authorization: Bearer MARKED-token-of-a-test";
     let json: &[u8] = b"Content-Type: application/json";
     let mut said = Vec::new();
     for token in ["MARKED-guess", "MARKED-toke"] {
@@ -89,7 +89,7 @@ async fn operate(worker: &Worker) -> (String, Vec<String>) {
         ("GET", "/api/identities/user:42/explain", ""),
         ("GET", "/api/keys", ""),
         ("GET", "/api/audit", ""),
-        ("GET", "/api/doctor", ""),
+        ("POST", "/api/doctor", ""),
         ("GET", "/api/status", ""),
         ("GET", "/api/openapi.json", ""),
         ("GET", "/metrics", ""),
@@ -280,6 +280,7 @@ async fn no_secret_is_in_what_is_said_of_a_configuration() {
         "[admin]\ntoken = \"MARKED with blanks\"".to_owned(),
         "[admin]\ntoken = [\"MARKED\"]".to_owned(),
         "[admin]\ntoken = \"MARKED".to_owned(),
+        "[admin]\ntoken = \"MARKED-short\"".to_owned(),
         "[admin\ntoken = \"MARKED\"".to_owned(),
         "[[api_key]]\nsha256 = \"MARKED\"\nuser = \"42\"".to_owned(),
         "[[api_key]]\nkey = \"MARKED\"\nuser = \"42\"".to_owned(),

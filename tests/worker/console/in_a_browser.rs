@@ -14,7 +14,7 @@ const CONFIG: &str = r#"
 deadline = "5s"
 
 [admin]
-token = "the-admin-token"
+token = "the-admins-token"
 
 [[api_key]]
 sha256 = "6ab9f1eb8f7d3388f4f9d586f66e99fd54080df2c446f0e58668b09c08a16dd0"

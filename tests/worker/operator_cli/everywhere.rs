@@ -41,13 +41,13 @@ async fn every_command_works_over_a_worker_without_redis() {
 /// works. Method: a worker that answers nobody without it.
 #[tokio::test]
 async fn every_command_works_over_a_worker_with_a_token() {
-    let worker = Worker::with(CONFIG, &[("TRANSOM__ADMIN__TOKEN", "sesame")]).await;
-    let by_variable = Cli::over(&worker).with("TRANSOM_TOKEN", "sesame");
+    let worker = Worker::with(CONFIG, &[("TRANSOM__ADMIN__TOKEN", "sesame-of-a-test")]).await;
+    let by_variable = Cli::over(&worker).with("TRANSOM_TOKEN", "sesame-of-a-test");
     work_through(&by_variable).await;
     let mut by_argument = Cli::over(&worker);
-    by_argument.arguments.extend(["--token".to_owned(), "sesame".to_owned()]);
+    by_argument.arguments.extend(["--token".to_owned(), "sesame-of-a-test".to_owned()]);
     by_argument.done("mode").await;
-    Cli::over(&worker).with("TRANSOM__ADMIN__TOKEN", "sesame").done("mode").await;
+    Cli::over(&worker).with("TRANSOM__ADMIN__TOKEN", "sesame-of-a-test").done("mode").await;
 }
 
 async fn work_through(cli: &Cli) {

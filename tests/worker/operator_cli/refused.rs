@@ -63,7 +63,7 @@ async fn a_worker_whose_redis_does_not_answer_is_exit_code_3() {
 
 #[tokio::test]
 async fn a_token_that_is_wrong_or_missing_is_exit_code_2() {
-    let worker = Worker::with(CONFIG, &[("TRANSOM__ADMIN__TOKEN", "sesame")]).await;
+    let worker = Worker::with(CONFIG, &[("TRANSOM__ADMIN__TOKEN", "sesame-of-a-test")]).await;
     let missing = Cli::over(&worker);
     let wrong = Cli::over(&worker).with("TRANSOM_TOKEN", "MARKED");
     for command in ["explain user:42", "block user:42", "unblock user:42", "mode shadow"] {
@@ -71,7 +71,7 @@ async fn a_token_that_is_wrong_or_missing_is_exit_code_2() {
         let said = wrong.fails(command, 2, &["this is not the admin token"]).await;
         assert!(!said.contains("MARKED"), "{said}");
     }
-    let right = Cli::over(&worker).with("TRANSOM_TOKEN", "sesame");
+    let right = Cli::over(&worker).with("TRANSOM_TOKEN", "sesame-of-a-test");
     assert_eq!(right.done("block list").await, "nobody is blocked\n");
     assert!(right.done("mode").await.starts_with("enforce"));
     let help = wrong.done("mode --help").await;

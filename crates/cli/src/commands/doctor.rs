@@ -1,5 +1,6 @@
 //! `transom doctor`
 
+use http::Method;
 use transom_server::operator::{Finding, Level};
 
 use crate::Exit;
@@ -20,7 +21,7 @@ pub(crate) struct Doctor {
 
 impl Doctor {
     pub(crate) async fn run(self, api: &Api) -> anyhow::Result<Exit> {
-        let findings: Vec<Finding> = api.get(&path(&["doctor"], &[])).await?;
+        let findings: Vec<Finding> = api.send(Method::POST, &path(&["doctor"], &[]), &()).await?;
         say_either(self.form, &findings, || render(&findings, Paint::for_stdout()))?;
         Ok(exit(&findings))
     }

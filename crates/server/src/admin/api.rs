@@ -320,8 +320,8 @@ async fn audit(State(admin): State<Admin>, max: InQuery<Max>) -> Answer<List<Cha
     Ok(Json(admin.operator.changes(max?.max).await?))
 }
 
-/// What is wrong with this Redis or this configuration.
-#[utoipa::path(get, path = "/api/doctor", responses((status = 200, body = Vec<Finding>)))]
+/// What is wrong with this Redis or this configuration. Writes to scratch keys, and deletes them.
+#[utoipa::path(post, path = "/api/doctor", responses((status = 200, body = Vec<Finding>)))]
 async fn doctor(State(admin): State<Admin>) -> Json<Vec<Finding>> {
     Json(admin.operator.doctor().await)
 }

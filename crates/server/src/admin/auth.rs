@@ -2,8 +2,8 @@
 //!
 //! With `admin.token` whoever sends it. Without, whoever is on this machine: a peer on loopback
 //! that names a host on loopback, so that no page from elsewhere gets in through a browser under
-//! a name that it makes point here. A request that a browser sends for another site is refused
-//! in any case.
+//! a name that it makes point here, and no proxy's request, which may be anybody's. A request that
+//! a browser sends for another site is refused in any case.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::header::{AUTHORIZATION, HOST, ORIGIN, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -24,10 +25,16 @@ use super::Admin;
 use crate::check::problem;
 use crate::config::Secret;
 
-/// How many wrong tokens an address may send; more are not looked at.
+/// How many wrong tokens an address may send until more are answered 429. They are compared all
+/// the same: behind a load balancer the right token comes from the same address. So this slows
+/// nobody's guessing down; that a token cannot be guessed is due to its least length.
 const WRONG_TOKENS: Limits = Limits { minute: 30, second: 5 };
 /// How many addresses are remembered for it.
 const ADDRESSES_MAX: usize = 4_096;
+/// For which site a browser sends a request.
+const SEC_FETCH_SITE: &str = "sec-fetch-site";
+/// What a proxy adds to the requests that it passes on.
+const PROXIED: [&str; 4] = ["forwarded", "via", "x-forwarded-for", "x-real-ip"];
 
 /// Limits those who send wrong tokens.
 #[derive(Debug)]
@@ -62,7 +69,7 @@ impl Attempts {
 pub(crate) enum Refused {
     /// Another site's page has sent it.
     Origin,
-    /// Not from this machine, and no token is configured.
+    /// Not from this machine, or through a proxy, and no token is configured.
     Remote,
     /// No token.
     Missing,
@@ -96,7 +103,9 @@ impl Admin {
         let front = self.front.load_full();
         let Some(secret) = &front.admin_token else {
             let here = peer.is_some_and(|peer| peer.to_canonical().is_loopback());
-            return if here && names_loopback(headers) { Ok(()) } else { Err(Refused::Remote) };
+            let direct = PROXIED.iter().all(|name| !headers.contains_key(*name));
+            let may = here && direct && names_loopback(headers);
+            return if may { Ok(()) } else { Err(Refused::Remote) };
         };
         let token = token.ok_or(Refused::Missing)?;
         if is(token, secret) {
@@ -129,8 +138,13 @@ pub(super) async fn name_host(mut request: Request) -> Request {
     request
 }
 
-/// Browsers say for which site they send what may change something.
+/// Browsers say for which site they send what may change something, and the newer ones of
+/// everything. `same-site` is another host or port, so another site here.
 pub(crate) fn is_same_site(headers: &HeaderMap) -> bool {
+    let own = |site: &HeaderValue| matches!(site.as_bytes(), b"same-origin" | b"none");
+    if !headers.get_all(SEC_FETCH_SITE).iter().all(own) {
+        return false;
+    }
     let mut origins = headers.get_all(ORIGIN).iter();
     let Some(origin) = origins.next() else {
         return true;
@@ -141,12 +155,19 @@ pub(crate) fn is_same_site(headers: &HeaderMap) -> bool {
         && origin.to_str().ok().and_then(authority).is_some_and(|origin| Some(origin) == own)
 }
 
+/// Whether the one `Host` is a name of loopback and a port, and nothing else.
 fn names_loopback(headers: &HeaderMap) -> bool {
-    let host = headers.get(HOST).and_then(|host| host.to_str().ok()?.parse::<Uri>().ok());
-    host.as_ref().and_then(Uri::host).is_some_and(|host| {
+    let mut hosts = headers.get_all(HOST).iter();
+    let (Some(host), None) = (hosts.next(), hosts.next()) else {
+        return false;
+    };
+    let authority = Authority::try_from(host.as_bytes()).ok();
+    authority.filter(|authority| !authority.as_str().contains('@')).is_some_and(|authority| {
+        let host = authority.host();
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         let address = bare.parse::<IpAddr>().ok();
-        host == "localhost" || address.is_some_and(|address| address.is_loopback())
+        host.eq_ignore_ascii_case("localhost")
+            || address.is_some_and(|address| address.to_canonical().is_loopback())
     })
 }
 
@@ -157,7 +178,8 @@ impl Refused {
             Self::Origin => (StatusCode::FORBIDDEN, "this was sent for another site"),
             Self::Remote => (
                 StatusCode::FORBIDDEN,
-                "without admin.token only this machine is answered, under a name of loopback",
+                "without admin.token only this machine is answered, under a name of loopback and \
+                 without a proxy",
             ),
             Self::Missing => (StatusCode::UNAUTHORIZED, "the admin token is missing"),
             Self::Wrong => (StatusCode::UNAUTHORIZED, "this is not the admin token"),

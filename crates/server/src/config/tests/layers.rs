@@ -36,7 +36,7 @@ fn text_in_a_variable_becomes_what_the_key_takes() {
         ("TRANSOM__IDENTITY__EXEMPT", "user:42"),
         ("TRANSOM__LIMITER__MODE", "shadow"),
         ("TRANSOM__MESSAGES__USER", "Slow down, please."),
-        ("TRANSOM__ADMIN__TOKEN", "12345"),
+        ("TRANSOM__ADMIN__TOKEN", "1234567890123456"),
         ("TRANSOM__TRACING__SAMPLE_RATIO", "0.25"),
     ])
     .unwrap();
@@ -48,7 +48,7 @@ fn text_in_a_variable_becomes_what_the_key_takes() {
     assert_eq!(config.identity.exempt[0].to_string(), "user:42");
     assert_eq!(config.limiter.mode, Mode::Shadow);
     assert_eq!(config.messages.user, "Slow down, please.");
-    assert_eq!(config.admin.token.unwrap().expose(), "12345");
+    assert_eq!(config.admin.token.unwrap().expose(), "1234567890123456");
     assert!((0.2..0.3).contains(&config.tracing.sample_ratio));
 }
 

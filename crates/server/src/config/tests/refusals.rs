@@ -19,6 +19,18 @@ fn an_unknown_key_is_named_with_the_one_that_was_meant() {
 }
 
 #[test]
+fn an_admin_token_is_long_enough_not_to_be_guessed() {
+    let says = "admin.token: must be at least 16 characters, so that it cannot be guessed";
+    check(&[
+        ("[admin]\ntoken = 'x'", says),
+        ("[admin]\ntoken = '123456789012345'", says),
+        ("[admin]\ntoken = '  123456789012345  '", says),
+    ]);
+    assert!(load("[admin]\ntoken = ''").unwrap().admin.token.is_none());
+    assert!(load("[admin]\ntoken = '1234567890123456'").unwrap().admin.token.is_some());
+}
+
+#[test]
 fn a_value_of_the_wrong_kind_is_refused_and_not_converted() {
     check(&[
         ("redis = 'redis://h'", "redis: a section is expected, not text"),

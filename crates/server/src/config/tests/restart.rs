@@ -78,7 +78,7 @@ ip = 'No.'
 [penalty]
 strikes = 1
 [admin]
-token = 'hunter2'
+token = 'hunter2-of-a-test'
 [[policy]]
 name = 'default'
 minute = 7

@@ -16,7 +16,7 @@ url = 'rediss://app:hunter2@redis.example:6380/1'
 trusted_proxies = ['10.0.0.0/8', '0.0.0.0/0']
 exempt = ['user:monitor', 'ip:192.0.2.0/24']
 [admin]
-token = 'hunter2'
+token = 'hunter2-of-a-test'
 [penalty]
 enabled = true
 [[policy]]
@@ -157,7 +157,7 @@ fn a_worker_that_is_open_to_others_and_alone_is_warned_of() {
 #[test]
 fn no_secret_is_shown() {
     let config = load(FULL).unwrap();
-    let variable = ("TRANSOM__ADMIN__TOKEN".to_owned(), "hunter2".to_owned());
+    let variable = ("TRANSOM__ADMIN__TOKEN".to_owned(), "hunter2-of-a-test".to_owned());
     let source = ConfigSource::new(None, [variable]);
     for shown in [
         format!("{config:?}"),
@@ -172,6 +172,7 @@ fn no_secret_is_shown() {
         "[redis]\nurl = 'hunter2://h'",
         "[redis]\nurl = 'redis://:hunter2'",
         "[redis]\nurl = ['hunter2']",
+        "[admin]\ntoken = 'hunter2'",
         "[admin]\ntoken = ['hunter2']",
         "[admin]\ntoken = { hunter = 'hunter2' }",
         "[admin]\ntoken = 'hunter2' 'hunter2'",
