@@ -164,7 +164,7 @@ async fn a_session_is_known_to_every_worker_and_ends_when_the_token_changes() {
     let elsewhere = Visitor { worker: &two, cookie: visitor.cookie.clone() };
     assert_eq!(elsewhere.get("/").await.status(), 200);
 
-    two.configure(&CONFIG.replace(TOKEN, "another-token"));
+    two.configure(&CONFIG.replace(TOKEN, "another-admins-token"));
     let changed = Instant::now();
     while elsewhere.get("/").await.status() != 303 {
         assert!(changed.elapsed() < Duration::from_secs(20), "the session goes on");
