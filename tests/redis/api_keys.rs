@@ -80,3 +80,19 @@ async fn redis_holds_the_digest_and_never_the_key() {
         assert!(fields.iter().all(|field| !field.contains(&secret)));
     }
 }
+
+#[tokio::test]
+async fn keys_are_listed_by_user_and_no_more_than_asked_for() {
+    let setup = Setup::new().await;
+    let keys = setup.limiter.api_keys();
+    for n in 0..30_u32 {
+        let user = format!("{}", n % 3);
+        keys.add(Digest::of(&n.to_le_bytes()), &user, "test").await.unwrap();
+    }
+    let all = keys.list(None, 100).await.unwrap();
+    assert_eq!(all.len(), 30);
+    assert!(all.is_sorted_by_key(|one| (one.user.clone(), one.digest)), "{all:?}");
+    assert_eq!(keys.list(None, 7).await.unwrap(), all[..7]);
+    assert_eq!(keys.list(Some("2"), 100).await.unwrap(), all[20..]);
+    assert_eq!(keys.list(Some("1"), 4).await.unwrap(), all[10..14]);
+}

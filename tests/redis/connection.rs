@@ -15,7 +15,7 @@ use transom_tests::redis_server::{free_port, repository};
 use crate::setup::{WITHIN, request, settings};
 
 /// The rights that a worker needs, and nothing else; as in the README.
-const RIGHTS: &str = "resetkeys ~transom:1:* resetchannels -@all +evalsha \
+pub(crate) const RIGHTS: &str = "resetkeys ~transom:1:* resetchannels -@all +evalsha \
     +eval +time +exists +zadd +zrem +zcard +zcount +zrange +zrangebyscore +zremrangebyscore \
     +zremrangebyrank +zincrby +pexpire +persist +pttl \
     +type +del +get +set +incr +hget +hset +hmget +hgetall \
@@ -67,7 +67,7 @@ async fn operates(limiter: &RedisLimiter) -> Result<(), Unavailable> {
     limiter.fleet_mode().await?;
     limiter.record(&Change::default()).await?;
     limiter.changes(9).await?;
-    limiter.api_keys().list().await?;
+    limiter.api_keys().list(None, 9).await?;
     let rules = PenaltyRules {
         strikes: 0,
         within_us: 1_000_000,

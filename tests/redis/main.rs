@@ -5,6 +5,7 @@
 
 mod api_keys;
 mod connection;
+mod doctor;
 mod lanes;
 mod operations;
 mod roster;

@@ -313,6 +313,63 @@ async fn explain_names_what_exempts() {
 }
 
 #[tokio::test]
+async fn a_list_of_keys_is_bounded_and_says_that_there_are_more() {
+    let server = RedisServer::start().await;
+    let mut connection = server.connect().await;
+    let fill = "for i = 1, 1002 do redis.call('HSET', string.format('transom:1:key:%064x', i), \
+                'user', i == 1 and 'z' or 'a') end";
+    let mut eval = redis::cmd("EVAL");
+    eval.arg(fill).arg(0);
+    eval.exec_async(&mut connection).await.expect("keys");
+    let worker = Worker::with("", &[("TRANSOM__REDIS__URL", &server.url)]).await;
+    for (path, count, more) in [
+        ("/api/keys", 1_000, true),
+        ("/api/keys?user=a", 1_000, true),
+        ("/api/keys?user=z", 1, false),
+    ] {
+        let listed = body(&get(worker.admin, path).await);
+        assert_eq!(listed["items"].as_array().expect("items").len(), count, "{path}");
+        assert_eq!(listed["more"], more, "{path}");
+    }
+}
+
+/// Goal: a fleet that denies nobody, or not as its files say, is found.
+#[tokio::test]
+async fn the_doctor_names_the_mode_in_force() {
+    let server = RedisServer::start().await;
+    let worker = Worker::with("", &[("TRANSOM__REDIS__URL", &server.url)]).await;
+    let set = async |mode: &str| {
+        let reply = put(worker.admin, "PUT", "/api/mode", &json!({"mode": mode})).await;
+        assert_eq!(reply.status(), 200, "{reply:?}");
+    };
+    let found = async || {
+        let findings = body(&send(worker.admin, "POST", "/api/doctor", &[], "").await);
+        let of_mode = |one: &&Value| one["check"] == "mode";
+        let said = findings.as_array().expect("findings").iter().filter(of_mode);
+        said.map(|one| format!("{} {}", one["level"], one["said"]).replace('"', ""))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(found().await, ["ok enforce"]);
+    set("enforce").await;
+    assert_eq!(found().await, ["ok enforce"]);
+    set("shadow").await;
+    assert_eq!(
+        found().await,
+        [
+            "warning the fleet is set to shadow, which goes before limiter.mode, enforce here; \
+             transom mode enforce changes it",
+            "warning shadow is in force: what would be denied passes",
+        ]
+    );
+    set("off").await;
+    assert_eq!(found().await[1], "warning off is in force: nothing is limited");
+
+    let worker = Worker::start("[limiter]\nmode = 'shadow'").await;
+    let findings = body(&send(worker.admin, "POST", "/api/doctor", &[], "").await);
+    assert!(findings.to_string().contains("shadow is in force"), "{findings}");
+}
+
+#[tokio::test]
 async fn a_store_that_is_away_is_an_error_of_its_own() {
     let closed = crate::upstream::ClosedPort::new();
     let url = format!("redis://{}", closed.address);

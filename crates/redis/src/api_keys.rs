@@ -163,28 +163,39 @@ impl KeyDirectory {
         self.change::<u64>(command).await.map(drop)
     }
 
-    /// What is recorded of every key, in the order of users and digests.
+    /// What is recorded of keys, all or those of a user: the first `max` in the order of users and
+    /// digests. No more than these and one step of the walk are held at a time.
     ///
     /// # Errors
     ///
     /// Redis does not answer or refuses.
-    pub async fn list(&self) -> Result<Vec<KeyRecord>, Unavailable> {
-        let control = &self.inner.control;
-        let keys = control.scan(&control.keyspace.every_api_key(), SCAN_COUNT).await?;
-        let mut records = Vec::with_capacity(keys.len());
-        for some in keys.chunks(SCAN_COUNT) {
+    pub async fn list(
+        &self,
+        user: Option<&str>,
+        max: usize,
+    ) -> Result<Vec<KeyRecord>, Unavailable> {
+        let pattern = self.inner.control.keyspace.every_api_key();
+        let mut walk = self.inner.control.walk(&pattern, SCAN_COUNT).await?;
+        let mut records = Vec::new();
+        while let Some(keys) = walk.step().await? {
+            if keys.is_empty() {
+                continue;
+            }
             let mut all = redis::pipe();
-            for key in some {
+            for key in &keys {
                 all.cmd("HGETALL").arg(key);
             }
-            let call =
-                async |connection: &mut MultiplexedConnection| all.query_async(connection).await;
-            let found: Vec<HashMap<String, String>> = control.run(STUCK_AFTER, call).await?;
-            records.extend(some.iter().zip(found).filter_map(|(key, fields)| record(key, fields)));
+            let found: Vec<HashMap<String, String>> =
+                walk.own.run(async |connection| all.query_async(connection).await).await?;
+            let found = keys.iter().zip(found).filter_map(|(key, fields)| record(key, fields));
+            records.extend(found.filter(|one| user.is_none_or(|user| one.user == user)));
+            records.sort_unstable_by(|one, other| {
+                (&one.user, one.digest).cmp(&(&other.user, other.digest))
+            });
+            // A walk may name a key twice.
+            records.dedup_by_key(|one| one.digest);
+            records.truncate(max);
         }
-        records.sort_unstable_by(|one, other| {
-            (&one.user, one.digest).cmp(&(&other.user, other.digest))
-        });
         Ok(records)
     }
 

@@ -1,15 +1,10 @@
 //! What is wrong with a Redis: for `transom doctor`.
 
 mod keys;
+mod rights;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
-
-use transom_core::{
-    Cost, Identity, Limiter, Limits, Note, Operations, Policy, PolicyName, Request, Scope,
-    Unavailable,
-};
 
 use crate::RedisLimiter;
 
@@ -19,8 +14,6 @@ const OLDEST: (u32, u32) = (6, 2);
 const SKEW_MAX: Duration = Duration::from_secs(2);
 /// The share of the memory limit from which on it is a finding, in percent.
 const MEMORY_MAX_PERCENT: u64 = 90;
-/// On whose windows rights are tried.
-const SCRATCH_USER: &str = "transom-doctor";
 
 /// How serious a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,8 +44,8 @@ fn found(what: &'static str, severity: Severity, said: impl Into<String>) -> Exa
 }
 
 impl RedisLimiter {
-    /// Looks for what is wrong with the server and with the keys of this prefix. It writes to the
-    /// windows of a user of its own, and empties them.
+    /// Looks for what is wrong with the server and with the keys of this prefix. It writes to keys
+    /// of its own, and deletes them.
     pub async fn examine(&self) -> Vec<Examined> {
         // Right after the start the first attempt to connect may be under way.
         let _ = self.connected().await;
@@ -60,7 +53,7 @@ impl RedisLimiter {
         match self.control.query::<String>(&redis::cmd("PING")).await {
             Ok(_) => all.push(found("connection", Severity::Fine, "it answers")),
             Err(reason) => {
-                all.push(found("connection", Severity::Broken, reason.to_string()));
+                all.push(found("connection", Severity::Broken, rights::with_hint(&reason)));
                 return all;
             }
         }
@@ -94,42 +87,6 @@ impl RedisLimiter {
             skew.as_secs()
         );
         found(WHAT, Severity::Odd, said)
-    }
-
-    async fn examine_rights(&self) -> Examined {
-        const WHAT: &str = "rights";
-        match self.try_everything().await {
-            Ok(()) => found(WHAT, Severity::Fine, "decisions and records work"),
-            Err(reason @ Unavailable::Refused { .. }) => {
-                let said = format!("{reason}; the README lists the rights of a worker");
-                found(WHAT, Severity::Broken, said)
-            }
-            Err(reason) => found(WHAT, Severity::Broken, reason.to_string()),
-        }
-    }
-
-    /// Every command of a decision and of an operator, on a user of its own.
-    async fn try_everything(&self) -> Result<(), Unavailable> {
-        let unreadable = |error| Unavailable::Reply(format!("{error}"));
-        let user = Identity::user(SCRATCH_USER).map_err(unreadable)?;
-        let policy = Arc::new(Policy::new(PolicyName::default(), Limits { minute: 2, second: 2 }));
-        let request = Request::new(user.clone(), policy, Cost::ONE);
-        let (note, name) = (Note::default(), PolicyName::default());
-        let a_while = Some(Duration::from_secs(10));
-        self.set_override(&user, &Scope::All, Limits::DEFAULT, a_while, &note).await?;
-        self.block(&user, a_while, &note).await?;
-        self.peek(&request).await?;
-        self.admit(&request).await?;
-        self.unblock(&user).await?;
-        self.admit(&request).await?;
-        self.marks(&user, &name, 1).await?;
-        self.standing(&user).await?;
-        self.delete_override(&user, &Scope::All).await?;
-        self.reset(&user, &name).await?;
-        self.fleet_mode().await?;
-        self.traffic().await?;
-        self.denied(1).await?;
-        self.changes(1).await.map(drop)
     }
 }
 

@@ -71,6 +71,16 @@ impl Keyspace {
         }
     }
 
+    /// Keys that are nobody's, for a doctor to try what it needs: `PREFIX:doctor:...`.
+    pub(crate) fn of_doctor(&self) -> Self {
+        Self { prefix: self.named("doctor").into() }
+    }
+
+    /// A key of this name.
+    pub(crate) fn named(&self, name: &str) -> String {
+        format!("{}:{name}", self.prefix)
+    }
+
     /// A pattern for every key under the prefix.
     pub(crate) fn every_key(&self) -> String {
         format!("{}:*", glob_literal(&self.prefix))

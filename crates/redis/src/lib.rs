@@ -20,6 +20,7 @@ mod roster;
 mod script;
 mod settings;
 mod strikes;
+mod walk;
 
 pub use api_keys::{Digest, KeyDirectory, KeyRecord};
 pub use error::OpenError;

@@ -21,6 +21,7 @@ use crate::roster;
 use crate::script::{Item, Script};
 use crate::settings::{STUCK_AFTER, Settings};
 use crate::strikes::{self, Strikes};
+use crate::walk::Walks;
 
 /// Decides in Redis, exactly, over every worker that uses the same server and prefix.
 ///
@@ -56,8 +57,8 @@ impl RedisLimiter {
         let lanes = Lanes::start(&pool, admit, settings.lanes);
         let keyspace = Keyspace::new(&settings.prefix);
         let worker = format!("{:016x}", fastrand::u64(..)).into();
-        let connection = Shared::start(pool);
-        let control = Control { connection, keyspace, deadline: settings.deadline, worker };
+        let (connection, walks) = (Shared::start(pool.clone()), Walks::new(pool));
+        let control = Control { connection, walks, keyspace, deadline: settings.deadline, worker };
         let limiter = Self { lanes, control, peek, strikes: Strikes::new() };
         tokio::spawn(report_strikes(
             limiter.lanes.downgrade(),
@@ -200,6 +201,7 @@ fn decision(verdict: &Verdict) -> Decision {
 #[derive(Clone, Debug)]
 pub(crate) struct Control {
     connection: Shared,
+    pub(crate) walks: Walks,
     pub(crate) keyspace: Keyspace,
     deadline: Duration,
     /// A name that no other worker has.
@@ -223,28 +225,6 @@ impl Control {
         command: &redis::Cmd,
     ) -> Result<T, Unavailable> {
         self.run(within, async |connection| command.query_async(connection).await).await
-    }
-
-    /// The keys that match a pattern. It looks at every key of the server, `count` at a time.
-    pub(crate) async fn scan(
-        &self,
-        pattern: &str,
-        count: usize,
-    ) -> Result<Vec<String>, Unavailable> {
-        let (mut cursor, mut keys) = (0u64, Vec::new());
-        loop {
-            let mut step = redis::cmd("SCAN");
-            step.arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(count);
-            let (next, found): (u64, Vec<String>) = self.query(&step).await?;
-            keys.extend(found);
-            if next == 0 {
-                // A scan may name a key twice.
-                keys.sort_unstable();
-                keys.dedup();
-                return Ok(keys);
-            }
-            cursor = next;
-        }
     }
 
     /// The least of the deadline and a time of the caller's. Where nothing is left, nothing is

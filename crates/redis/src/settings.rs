@@ -22,8 +22,9 @@ pub(crate) const STUCK_AFTER: Duration = Duration::from_secs(1);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Calls that may wait for their turn on one connection.
 const PIPELINE: usize = 1_024;
-/// Connections beside the lanes: one for what is not a decision, and one to be replaced by.
-const SPARE_CONNECTIONS: usize = 2;
+/// Connections beside the lanes: one for what is not a decision, one for walks over the keys, and
+/// one to be replaced by.
+const SPARE_CONNECTIONS: usize = 3;
 
 /// How Redis is reached and how long it may take.
 #[derive(Clone)]

@@ -1,16 +1,16 @@
 //! The keys of a prefix: their types, and that windows expire.
 
-use redis::aio::MultiplexedConnection;
 use transom_core::{Unavailable, Window};
 
 use super::{Examined, Severity, found};
 use crate::RedisLimiter;
-use crate::settings::STUCK_AFTER;
+use crate::keyspace::Keyspace;
+use crate::walk::Own;
 
 /// How many keys are looked at.
 const KEYS_MAX: usize = 200_000;
-/// How many at a time.
-const STEP: usize = 1_000;
+/// How many at a time. Decisions wait while Redis tells of them.
+const STEP: usize = 250;
 
 /// What a key of this kind must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +23,11 @@ struct Kind {
 /// The kind of a key, by what follows the prefix and a colon; `None` for a stranger.
 fn kind(rest: &str) -> Option<Kind> {
     let of = |type_name| Some(Kind { type_name, ttl_max_ms: None });
+    // What another doctor is at, or has left when it was interrupted.
+    if let Some(scratch) = rest.strip_prefix("doctor:") {
+        let own = ["string", "hash", "zset", "stream"].into_iter().find(|name| *name == scratch);
+        return own.map_or_else(|| kind(scratch), of);
+    }
     if let Some((_, own)) = rest.split_once("}:").filter(|_| rest.starts_with('{')) {
         let window =
             Window::ALL.into_iter().find(|window| own.ends_with(&format!(":{}", window.as_str())));
@@ -78,33 +83,65 @@ impl RedisLimiter {
 
     async fn look_at_keys(&self) -> Result<Vec<Examined>, Unavailable> {
         let keyspace = &self.control.keyspace;
-        let keys = self.control.scan(&keyspace.every_key(), STEP).await?;
-        let (mut foreign, mut no_ttl, mut strange) =
-            (Wrong::default(), Wrong::default(), Wrong::default());
-        for some in keys[..keys.len().min(KEYS_MAX)].chunks(STEP) {
-            let mut all = redis::pipe();
-            for key in some {
-                all.cmd("TYPE").arg(key).cmd("PTTL").arg(key);
+        let pattern = keyspace.every_key();
+        let mut walk = self.control.walk(&pattern, STEP).await?;
+        let (mut seen, mut more) = (Seen::default(), false);
+        while let Some(keys) = walk.step().await? {
+            more = seen.looked_at >= KEYS_MAX && !keys.is_empty();
+            if more {
+                break;
             }
-            let call =
-                async |connection: &mut MultiplexedConnection| all.query_async(connection).await;
-            let replies: Vec<redis::Value> = self.control.run(STUCK_AFTER, call).await?;
-            for (key, reply) in some.iter().zip(replies.chunks(2)) {
-                let [type_name, redis::Value::Int(ttl_ms)] = reply else { continue };
-                let type_name =
-                    redis::from_redis_value_ref::<String>(type_name).unwrap_or_default();
-                match keyspace.rest_of(key).and_then(kind) {
-                    // It has expired since it was found.
-                    _ if type_name == "none" => {}
-                    None => strange.add(key),
-                    Some(kind) if kind.type_name != type_name => foreign.add(key),
-                    Some(Kind { ttl_max_ms: Some(most), .. }) if !(0..=most).contains(ttl_ms) => {
-                        no_ttl.add(key);
-                    }
-                    Some(_) => {}
+            seen.look_at(&keys, keyspace, &mut walk.own).await?;
+        }
+        Ok(seen.found(more))
+    }
+}
+
+/// What the keys were like.
+#[derive(Debug, Default)]
+struct Seen {
+    looked_at: usize,
+    foreign: Wrong,
+    no_ttl: Wrong,
+    strange: Wrong,
+}
+
+impl Seen {
+    async fn look_at(
+        &mut self,
+        keys: &[String],
+        keyspace: &Keyspace,
+        own: &mut Own,
+    ) -> Result<(), Unavailable> {
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let mut all = redis::pipe();
+        for key in keys {
+            all.cmd("TYPE").arg(key).cmd("PTTL").arg(key);
+        }
+        let replies: Vec<redis::Value> =
+            own.run(async |connection| all.query_async(connection).await).await?;
+        self.looked_at += keys.len();
+        for (key, reply) in keys.iter().zip(replies.chunks(2)) {
+            let [type_name, redis::Value::Int(ttl_ms)] = reply else { continue };
+            let type_name = redis::from_redis_value_ref::<String>(type_name).unwrap_or_default();
+            match keyspace.rest_of(key).and_then(kind) {
+                // It has expired since it was found.
+                _ if type_name == "none" => {}
+                None => self.strange.add(key),
+                Some(kind) if kind.type_name != type_name => self.foreign.add(key),
+                Some(Kind { ttl_max_ms: Some(most), .. }) if !(0..=most).contains(ttl_ms) => {
+                    self.no_ttl.add(key);
                 }
+                Some(_) => {}
             }
         }
+        Ok(())
+    }
+
+    fn found(&self, more: bool) -> Vec<Examined> {
+        let Self { looked_at, foreign, no_ttl, strange } = self;
         let mut examined: Vec<_> = [
             foreign.found(Severity::Broken, "keys have another type than they should have"),
             no_ttl.found(Severity::Broken, "windows do not expire in time"),
@@ -113,16 +150,15 @@ impl RedisLimiter {
         .into_iter()
         .flatten()
         .collect();
-        let looked_at = keys.len().min(KEYS_MAX);
         if examined.is_empty() {
             let said = format!("{looked_at} keys have the types and times that they should");
             examined.push(found("keys", Severity::Fine, said));
         }
-        if looked_at < keys.len() {
-            let said = format!("{looked_at} of {} were looked at", keys.len());
+        if more {
+            let said = format!("there are more than the {looked_at} that were looked at");
             examined.push(found("keys", Severity::Unknown, said));
         }
-        Ok(examined)
+        examined
     }
 }
 
@@ -144,11 +180,16 @@ mod tests {
             ("audit", "stream"),
             ("keys:revision", "string"),
             ("key:00ff", "hash"),
+            ("doctor:zset", "zset"),
+            ("doctor:{user:transom-doctor}:default:second", "zset"),
+            ("doctor:audit", "stream"),
         ] {
             assert_eq!(kind(rest).map(|kind| kind.type_name), Some(type_name), "{rest}");
         }
         assert_eq!(kind("{user:42}:default:minute").unwrap().ttl_max_ms, Some(120_000));
-        for rest in ["", "other", "{user:42}", "{user:42}:default:hour", "minute"] {
+        for rest in
+            ["", "other", "{user:42}", "{user:42}:default:hour", "minute", "doctor:", "doctor:a"]
+        {
             assert_eq!(kind(rest), None, "{rest}");
         }
     }

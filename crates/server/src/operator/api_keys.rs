@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::changes::{note, record};
 use super::documents::{CreatedKey, KeyDoc, List};
-use super::{Because, Operator, OperatorError};
+use super::{Because, LIST_MAX, Operator, OperatorError};
 
 /// What every key begins with, so that one found in a text is known for what it is.
 const PREFIX: &str = "tk_";
@@ -58,22 +58,22 @@ impl Operator {
         Ok(CreatedKey { key, digest: digest.to_string(), user: wish.user.clone() })
     }
 
-    /// Every key, or those of one user.
+    /// Every key, or those of one user; of more than a listing has, the first.
     ///
     /// # Errors
     ///
     /// A store that does not answer.
     pub async fn keys(&self, user: Option<&str>) -> Result<List<KeyDoc>, OperatorError> {
-        let records = self.directory()?.list().await?;
-        let items =
-            records.into_iter().filter(|record| user.is_none_or(|user| record.user == user));
-        let items = items.map(|record| KeyDoc {
+        let mut records = self.directory()?.list(user, LIST_MAX + 1).await?;
+        let more = records.len() > LIST_MAX;
+        records.truncate(LIST_MAX);
+        let items = records.into_iter().map(|record| KeyDoc {
             digest: record.digest.to_string(),
             user: record.user,
             label: record.label,
             created_us: record.created_us,
         });
-        Ok(List { items: items.collect(), more: false })
+        Ok(List { items: items.collect(), more })
     }
 
     /// Revokes a key by its digest. Every worker refuses it within a second.
