@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use ipnet::IpNet;
 use transom_core::{Limits, Mode, Policy};
 
+use super::admin::TOKEN_MIN;
 use super::{Config, ExemptEntry, IdentityMode};
 
 impl Config {
@@ -56,6 +57,11 @@ impl Config {
             found.push(format!(
                 "listen.admin is {address} without admin.token: health and metrics are open \
                  to whoever reaches it"
+            ));
+        }
+        if self.admin.token.as_ref().is_some_and(|token| token.expose().len() < TOKEN_MIN) {
+            found.push(format!(
+                "admin.token is shorter than {TOKEN_MIN} characters: it can be guessed"
             ));
         }
     }

@@ -172,7 +172,7 @@ fn no_secret_is_shown() {
         "[redis]\nurl = 'hunter2://h'",
         "[redis]\nurl = 'redis://:hunter2'",
         "[redis]\nurl = ['hunter2']",
-        "[admin]\ntoken = 'hunter2'",
+        "[admin]\ntoken = 'hunter2 with blanks'",
         "[admin]\ntoken = ['hunter2']",
         "[admin]\ntoken = { hunter = 'hunter2' }",
         "[admin]\ntoken = 'hunter2' 'hunter2'",
