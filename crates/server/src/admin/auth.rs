@@ -27,7 +27,7 @@ use crate::config::Secret;
 
 /// How many wrong tokens an address may send until more are answered 429. They are compared all
 /// the same: behind a load balancer the right token comes from the same address. So this slows
-/// nobody's guessing down; that a token cannot be guessed is due to its least length.
+/// nobody's guessing down; only a long token cannot be guessed, and a short one is warned of.
 const WRONG_TOKENS: Limits = Limits { minute: 30, second: 5 };
 /// How many addresses are remembered for it.
 const ADDRESSES_MAX: usize = 4_096;
