@@ -157,6 +157,17 @@ async fn no_script_reads_the_cookie_and_no_other_site_sends_it() {
 }
 
 #[tokio::test]
+async fn a_link_on_another_site_leads_to_the_log_in() {
+    let worker = Worker::start(CONFIG).await;
+    let lines: [&[u8]; 1] = [b"Sec-Fetch-Site: cross-site"];
+    let reply = send(worker.admin, "GET", "/identities/user:42", &lines, "").await;
+    assert_eq!(reply.status(), 303, "{reply:?}");
+    assert!(field(&reply, "location").starts_with("/login?next="), "{reply:?}");
+    let reply = send(worker.admin, "GET", "/login", &lines, "").await;
+    assert_eq!(reply.status(), 200, "{reply:?}");
+}
+
+#[tokio::test]
 async fn a_session_is_known_to_every_worker_and_ends_when_the_token_changes() {
     let one = Worker::start(CONFIG).await;
     let two = Worker::start(CONFIG).await;

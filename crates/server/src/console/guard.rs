@@ -140,6 +140,12 @@ impl Console {
                 let session = self.session(&parts.headers).ok_or(Barred::LogIn)?;
                 Ok((self.visit(&session.name, &session.id, true), session.id))
             }
+            // A link on another site leads to the log-in: the cookie does not come along.
+            Err(Refused::Origin)
+                if parts.method == Method::GET && self.admin.front.load().admin_token.is_some() =>
+            {
+                Err(Barred::LogIn)
+            }
             Err(refused) => Err(refused.into()),
         }
     }
