@@ -122,17 +122,6 @@ pub enum LimitsFrom {
     OverrideAll,
 }
 
-impl LimitsFrom {
-    /// As in JSON.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Policy => "policy",
-            Self::Override => "override",
-            Self::OverrideAll => "override_all",
-        }
-    }
-}
-
 /// Who decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

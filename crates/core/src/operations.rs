@@ -4,15 +4,12 @@
 use std::future::Future;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use crate::{
     Block, Identity, Limits, Mode, Note, Override, PolicyName, Scope, Standing, Unavailable,
 };
 
 /// Decisions counted by what became of them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Admitted.
     pub admitted: u64,
@@ -65,7 +62,7 @@ impl Counts {
 }
 
 /// What was decided within [`Traffic::BUCKET_S`] seconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bucket {
     /// When it begins, in seconds since 1970 by the clock that decides.
     pub at_s: u64,
@@ -116,7 +113,7 @@ impl Denied {
 }
 
 /// Units admitted at one time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark {
     /// When, in microseconds since 1970 by the clock that decides.
     pub at_us: u64,
@@ -136,8 +133,7 @@ pub struct Marks {
 }
 
 /// A change that somebody made, for the record.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Change {
     /// When, in milliseconds since 1970; set by the store.
     pub at_ms: u64,
@@ -148,7 +144,6 @@ pub struct Change {
     /// With which values.
     pub detail: String,
     /// By whom and why.
-    #[serde(flatten)]
     pub note: Note,
 }
 
@@ -174,12 +169,20 @@ impl Held {
 /// Those for whom anything holds, as far as they were looked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Standings {
-    /// The time of the store, in microseconds since 1970.
-    pub now_us: u64,
     /// In the order of their identities.
     pub held: Vec<(Identity, Standing)>,
     /// Whether there are more than were asked for.
     pub more: bool,
+}
+
+impl Standings {
+    /// The first `max` of those that were found.
+    pub fn of(mut held: Vec<(Identity, Standing)>, max: usize) -> Self {
+        held.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        let more = held.len() > max;
+        held.truncate(max);
+        Self { held, more }
+    }
 }
 
 /// What operators do to a store. Each method ends with [`Unavailable`] where the store does not

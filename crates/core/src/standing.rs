@@ -9,8 +9,6 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
-
 use crate::decision::{LimitsFrom, Verdict};
 use crate::limits::Limits;
 use crate::log::WindowLogs;
@@ -19,8 +17,7 @@ use crate::{PolicyError, PolicyName, Request};
 pub use penalty::{Block, ENDLESS_WAIT_US, Penalty, PenaltyRules};
 
 /// Which policies an override is for. Written as the policy's name, or `*`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scope {
     /// Every policy.
     All,
@@ -38,31 +35,11 @@ impl Scope {
     }
 }
 
-impl From<Option<PolicyName>> for Scope {
-    fn from(policy: Option<PolicyName>) -> Self {
-        policy.map_or(Self::All, Self::Policy)
-    }
-}
-
 impl FromStr for Scope {
     type Err = PolicyError;
 
     fn from_str(text: &str) -> Result<Self, PolicyError> {
         if text == "*" { Ok(Self::All) } else { PolicyName::new(text).map(Self::Policy) }
-    }
-}
-
-impl TryFrom<String> for Scope {
-    type Error = PolicyError;
-
-    fn try_from(text: String) -> Result<Self, PolicyError> {
-        text.parse()
-    }
-}
-
-impl From<Scope> for String {
-    fn from(scope: Scope) -> Self {
-        scope.as_str().to_owned()
     }
 }
 
@@ -73,7 +50,7 @@ impl fmt::Display for Scope {
 }
 
 /// Who changed something, and why. Both may be empty.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Note {
     /// Who.
     pub by: String,

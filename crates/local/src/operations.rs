@@ -84,11 +84,8 @@ impl<C: Clock> Operations for LocalLimiter<C> {
 
     async fn standings(&self, kind: Held, max: usize) -> Result<Standings, Unavailable> {
         let now_us = self.clock.now_us();
-        let mut held = self.standings.all(now_us, |standing| kind.is_in(standing, now_us));
-        held.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-        let more = held.len() > max;
-        held.truncate(max);
-        Ok(Standings { now_us, held, more })
+        let held = self.standings.all(now_us, |standing| kind.is_in(standing, now_us));
+        Ok(Standings::of(held, max))
     }
 
     async fn set_override(

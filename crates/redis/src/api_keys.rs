@@ -14,12 +14,11 @@ use std::time::Duration;
 
 use quick_cache::sync::Cache;
 use redis::FromRedisValue;
-use redis::aio::MultiplexedConnection;
 use sha2::{Digest as _, Sha256};
 use transom_core::Unavailable;
 
 use crate::limiter::Control;
-use crate::settings::STUCK_AFTER;
+use crate::operations::{Time, in_us};
 
 /// How many keys a worker remembers.
 const REMEMBERED: usize = 100_000;
@@ -156,10 +155,10 @@ impl KeyDirectory {
     /// Redis does not answer or refuses.
     pub async fn add(&self, digest: Digest, user: &str, label: &str) -> Result<(), Unavailable> {
         let key = self.inner.control.keyspace.api_key(&digest.to_string());
-        let (s, us): (u64, u64) = self.inner.control.query(&redis::cmd("TIME")).await?;
+        let time: Time = self.inner.control.query(&redis::cmd("TIME")).await?;
         let mut command = redis::cmd("HSET");
         command.arg(key).arg("user").arg(user).arg("label").arg(label);
-        command.arg("created_us").arg(s * 1_000_000 + us);
+        command.arg("created_us").arg(in_us(time));
         self.change::<u64>(command).await.map(drop)
     }
 
@@ -216,10 +215,7 @@ impl KeyDirectory {
         let mut both = redis::pipe();
         both.atomic().add_command(command);
         both.cmd("INCR").arg(self.inner.control.keyspace.api_keys_revision()).ignore();
-        let call = async |connection: &mut MultiplexedConnection| {
-            both.query_async::<(T,)>(connection).await
-        };
-        let (reply,) = self.inner.control.run(STUCK_AFTER, call).await?;
+        let (reply,): (T,) = self.inner.control.pipeline(&both).await?;
         self.inner.epoch.fetch_add(1, Ordering::AcqRel);
         Ok(reply)
     }

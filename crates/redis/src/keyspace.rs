@@ -30,11 +30,18 @@ impl Keyspace {
         format!("{}:{{{}}}:{policy}:{}", self.prefix, encode(identity), window.as_str())
     }
 
+    /// What a decision touches: both logs, minute first, then overrides and penalty. The identity
+    /// is encoded once.
+    pub(crate) fn of_decision(&self, identity: &Identity, policy: &PolicyName) -> [String; 4] {
+        let tag = format!("{}:{{{}}}:", self.prefix, encode(identity));
+        let [minute, second] =
+            Window::ALL.map(|window| format!("{tag}{policy}:{}", window.as_str()));
+        [minute, second, format!("{tag}override"), format!("{tag}penalty")]
+    }
+
     /// Both logs of an identity under a policy, minute first.
     pub(crate) fn windows(&self, identity: &Identity, policy: &PolicyName) -> [String; 2] {
-        let minute = self.window(identity, policy, Window::Minute);
-        let stem = minute.len() - Window::Minute.as_str().len();
-        let second = format!("{}{}", &minute[..stem], Window::Second.as_str());
+        let [minute, second, ..] = self.of_decision(identity, policy);
         [minute, second]
     }
 
@@ -200,12 +207,17 @@ mod tests {
     }
 
     #[test]
-    fn both_windows_are_named_alike() {
+    fn the_keys_of_a_decision_are_named_as_each_is_alone() {
         let (keyspace, policy) = (Keyspace::new("p"), PolicyName::default());
         let user = Identity::user("42").unwrap();
         assert_eq!(
-            keyspace.windows(&user, &policy),
-            Window::ALL.map(|window| keyspace.window(&user, &policy, window))
+            keyspace.of_decision(&user, &policy),
+            [
+                keyspace.window(&user, &policy, Window::Minute),
+                keyspace.window(&user, &policy, Window::Second),
+                keyspace.overrides(&user),
+                keyspace.penalty(&user),
+            ]
         );
     }
 

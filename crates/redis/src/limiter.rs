@@ -227,6 +227,16 @@ impl Control {
         self.run(within, async |connection| command.query_async(connection).await).await
     }
 
+    /// Sends some commands at once and reads their replies.
+    pub(crate) async fn pipeline<T: FromRedisValue>(
+        &self,
+        commands: &redis::Pipeline,
+    ) -> Result<T, Unavailable> {
+        let call =
+            async |connection: &mut MultiplexedConnection| commands.query_async(connection).await;
+        self.run(STUCK_AFTER, call).await
+    }
+
     /// The least of the deadline and a time of the caller's. Where nothing is left, nothing is
     /// sent.
     fn within(&self, request: &Request) -> Result<Duration, Unavailable> {

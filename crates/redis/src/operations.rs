@@ -5,7 +5,6 @@ mod records;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use redis::aio::MultiplexedConnection;
 use redis::streams::StreamRangeReply;
 use redis::{Cmd, FromRedisValue};
 use transom_core::{
@@ -14,7 +13,6 @@ use transom_core::{
 };
 
 use crate::RedisLimiter;
-use crate::settings::STUCK_AFTER;
 
 const OVERRIDE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../lua/override.lua"));
 const BLOCK: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../lua/block.lua"));
@@ -71,10 +69,7 @@ impl Operations for RedisLimiter {
             standing.settle(now_us);
             kind.is_in(standing, now_us)
         });
-        held.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-        let more = held.len() > max;
-        held.truncate(max);
-        Ok(Standings { now_us, held, more })
+        Ok(Standings::of(held, max))
     }
 
     async fn set_override(
@@ -131,10 +126,9 @@ impl Operations for RedisLimiter {
         for key in self.control.keyspace.windows(identity, policy) {
             all.cmd("ZRANGE").arg(key).arg(-max.cast_signed()).arg(-1).arg("WITHSCORES");
         }
-        let call = async |connection: &mut MultiplexedConnection| all.query_async(connection).await;
-        type Read = ((u64, u64), Vec<(String, f64)>, Vec<(String, f64)>);
-        let ((s, us), minute, second): Read = self.control.run(STUCK_AFTER, call).await?;
-        let now_us = s * 1_000_000 + us;
+        type Read = (Time, Vec<(String, f64)>, Vec<(String, f64)>);
+        let (time, minute, second): Read = self.control.pipeline(&all).await?;
+        let now_us = in_us(time);
         let [minute, second] = [(minute, Window::Minute), (second, Window::Second)]
             .map(|(entries, window)| marks(&entries, window, now_us));
         Ok(Marks { now_us, minute, second })
@@ -150,8 +144,7 @@ impl Operations for RedisLimiter {
             let key = self.control.keyspace.window(identity, policy, Window::Minute);
             all.cmd("EXISTS").arg(key);
         }
-        let call = async |connection: &mut MultiplexedConnection| all.query_async(connection).await;
-        let there: Vec<bool> = self.control.run(STUCK_AFTER, call).await?;
+        let there: Vec<bool> = self.control.pipeline(&all).await?;
         let used = policies.iter().zip(there).filter(|(_, there)| *there);
         Ok(used.map(|(policy, _)| policy.clone()).collect())
     }
@@ -171,11 +164,9 @@ impl Operations for RedisLimiter {
     async fn traffic(&self) -> Result<Traffic, Unavailable> {
         let mut both = redis::pipe();
         both.cmd("TIME").cmd("HGETALL").arg(self.control.keyspace.traffic());
-        let call =
-            async |connection: &mut MultiplexedConnection| both.query_async(connection).await;
-        type Read = ((u64, u64), HashMap<String, u64>);
-        let ((s, us), fields): Read = self.control.run(STUCK_AFTER, call).await?;
-        let oldest = s.saturating_sub(Traffic::BUCKET_S * Traffic::BUCKETS);
+        type Read = (Time, HashMap<String, u64>);
+        let (time, fields): Read = self.control.pipeline(&both).await?;
+        let oldest = time.0.saturating_sub(Traffic::BUCKET_S * Traffic::BUCKETS);
         let mut buckets: BTreeMap<u64, Counts> = BTreeMap::new();
         for (field, count) in fields {
             let Some((at_s, name)) = field.split_once(':') else { continue };
@@ -188,7 +179,7 @@ impl Operations for RedisLimiter {
             }
         }
         let buckets = buckets.into_iter().map(|(at_s, counts)| Bucket { at_s, counts });
-        Ok(Traffic { now_us: s * 1_000_000 + us, buckets: buckets.collect() })
+        Ok(Traffic { now_us: in_us(time), buckets: buckets.collect() })
     }
 
     async fn denied(&self, max: usize) -> Result<Vec<Denied>, Unavailable> {
@@ -196,9 +187,7 @@ impl Operations for RedisLimiter {
         for key in self.control.keyspace.denied() {
             both.cmd("ZRANGE").arg(key).arg(0).arg(-1).arg("WITHSCORES");
         }
-        let call =
-            async |connection: &mut MultiplexedConnection| both.query_async(connection).await;
-        let spans: [Vec<(String, f64)>; 2] = self.control.run(STUCK_AFTER, call).await?;
+        let spans: [Vec<(String, f64)>; 2] = self.control.pipeline(&both).await?;
         let mut sum: HashMap<Identity, u64> = HashMap::new();
         for (name, denials) in spans.into_iter().flatten() {
             if let Ok(identity) = Identity::parse(&name, 128) {
@@ -256,13 +245,11 @@ impl RedisLimiter {
         for key in keys {
             all.cmd("HGETALL").arg(key);
         }
-        let call = async |connection: &mut MultiplexedConnection| {
-            all.query_async::<Vec<redis::Value>>(connection).await
-        };
-        let mut replies = self.control.run(STUCK_AFTER, call).await?.into_iter();
-        let (s, us): (u64, u64) = convert(replies.next())?;
+        let replies: Vec<redis::Value> = self.control.pipeline(&all).await?;
+        let mut replies = replies.into_iter();
+        let time: Time = convert(replies.next())?;
         let records = replies.map(|reply| convert(Some(reply))).collect::<Result<_, _>>()?;
-        Ok((s * 1_000_000 + us, records))
+        Ok((in_us(time), records))
     }
 }
 
@@ -291,6 +278,13 @@ fn end(until_us: u64) -> Option<u64> {
 }
 
 type Fields = HashMap<String, String>;
+
+/// What TIME answers: seconds since 1970, and microseconds.
+pub(crate) type Time = (u64, u64);
+
+pub(crate) const fn in_us((s, us): Time) -> u64 {
+    s * 1_000_000 + us
+}
 
 /// Scores are whole numbers below 2^53.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole, not negative")]

@@ -114,9 +114,8 @@ impl Item {
     /// reports none.
     pub(crate) fn new(keyspace: &Keyspace, request: &Request, unreported: Option<u32>) -> Self {
         let Request { identity, policy, limits, cost, enforced, penalty, .. } = request;
-        let [minute, second] = keyspace.windows(identity, &policy.name);
         Self {
-            keys: [minute, second, keyspace.overrides(identity), keyspace.penalty(identity)],
+            keys: keyspace.of_decision(identity, &policy.name),
             policy: policy.name.clone(),
             limits: *limits,
             cost: cost.units(),

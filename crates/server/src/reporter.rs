@@ -4,8 +4,7 @@
 //! its end.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use transom_core::{Answer, Counts, Denied, Identity, LimitedBy, Operations, Outcome, Traffic};
@@ -15,41 +14,43 @@ const PERIOD: Duration = Duration::from_secs(1);
 
 /// Counts since the last report.
 #[derive(Debug, Default)]
-pub struct Reporter {
-    admitted: AtomicU64,
-    denied: [AtomicU64; LimitedBy::ALL.len()],
-    shadow_denied: AtomicU64,
-    degraded: AtomicU64,
+pub struct Reporter(Mutex<Since>);
+
+#[derive(Debug, Default)]
+struct Since {
+    counts: Counts,
     /// How often whom; of so many identities that a report is bounded.
-    identities: Mutex<HashMap<Identity, u64>>,
+    identities: HashMap<Identity, u64>,
 }
 
 impl Reporter {
+    fn lock(&self) -> MutexGuard<'_, Since> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Counts what became of a request.
     pub fn count(&self, identity: &Identity, answer: &Answer) {
-        let one_more = |count: &AtomicU64| count.fetch_add(1, Ordering::Relaxed);
-        match &answer.outcome {
+        let mut since = self.lock();
+        let Since { counts, identities } = &mut *since;
+        let (decision, pass) = match &answer.outcome {
             Outcome::Exempt => return,
             Outcome::Unknown { .. } => {
-                one_more(&self.degraded);
+                counts.degraded += 1;
                 return;
             }
-            Outcome::Decided { decision, pass } => {
-                if decision.degraded.is_some() {
-                    one_more(&self.degraded);
-                }
-                if decision.allowed {
-                    one_more(&self.admitted);
-                    return;
-                }
-                if *pass {
-                    one_more(&self.shadow_denied);
-                    return;
-                }
-                one_more(&self.denied[decision.limited_by as usize]);
-            }
+            Outcome::Decided { decision, pass } => (decision, *pass),
+        };
+        counts.degraded += u64::from(decision.degraded.is_some());
+        *match (decision.allowed, pass, decision.limited_by) {
+            (true, ..) => &mut counts.admitted,
+            (false, true, _) => &mut counts.shadow_denied,
+            (false, false, LimitedBy::Minute) => &mut counts.denied_minute,
+            (false, false, LimitedBy::Second) => &mut counts.denied_second,
+            (false, false, LimitedBy::Penalty) => &mut counts.denied_penalty,
+        } += 1;
+        if decision.allowed || pass {
+            return;
         }
-        let mut identities = self.identities.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(denials) = identities.get_mut(identity) {
             *denials += 1;
         } else if identities.len() < Traffic::DENIED_MAX {
@@ -67,9 +68,7 @@ impl Reporter {
 
     /// Reports what there is.
     pub async fn report(&self, store: &impl Operations) {
-        let counts = self.take();
-        let identities =
-            std::mem::take(&mut *self.identities.lock().unwrap_or_else(PoisonError::into_inner));
+        let Since { counts, identities } = std::mem::take(&mut *self.lock());
         if counts == Counts::default() {
             return;
         }
@@ -78,36 +77,9 @@ impl Reporter {
             tracing::debug!(%reason, "what was decided is reported later");
             // It may have been counted all the same; twice would be worse than not.
             if !reason.may_have_charged() {
-                self.put_back(&counts);
+                self.lock().counts.add(&counts);
             }
         }
-    }
-
-    fn take(&self) -> Counts {
-        let taken = |count: &AtomicU64| count.swap(0, Ordering::Relaxed);
-        let [denied_minute, denied_second, denied_penalty] = self.denied.each_ref().map(taken);
-        Counts {
-            admitted: taken(&self.admitted),
-            denied_minute,
-            denied_second,
-            denied_penalty,
-            shadow_denied: taken(&self.shadow_denied),
-            degraded: taken(&self.degraded),
-        }
-    }
-
-    fn put_back(&self, counts: &Counts) {
-        let back = |count: &AtomicU64, n: u64| count.fetch_add(n, Ordering::Relaxed);
-        back(&self.admitted, counts.admitted);
-        for (count, n) in self.denied.iter().zip([
-            counts.denied_minute,
-            counts.denied_second,
-            counts.denied_penalty,
-        ]) {
-            back(count, n);
-        }
-        back(&self.shadow_denied, counts.shadow_denied);
-        back(&self.degraded, counts.degraded);
     }
 }
 

@@ -83,13 +83,7 @@ impl IntoResponse for ApiError {
 
 impl From<OperatorError> for ApiError {
     fn from(error: OperatorError) -> Self {
-        let status = match &error {
-            OperatorError::Bad(_) => StatusCode::BAD_REQUEST,
-            OperatorError::NotFound(_) => StatusCode::NOT_FOUND,
-            OperatorError::NoStore(_) => StatusCode::CONFLICT,
-            OperatorError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
-        };
-        Self(status, error.to_string())
+        Self(error.status(), error.to_string())
     }
 }
 

@@ -39,13 +39,7 @@ pub(super) struct Failure {
 
 impl From<OperatorError> for Failure {
     fn from(error: OperatorError) -> Self {
-        let status = match &error {
-            OperatorError::Bad(_) => StatusCode::BAD_REQUEST,
-            OperatorError::NotFound(_) => StatusCode::NOT_FOUND,
-            OperatorError::NoStore(_) => StatusCode::CONFLICT,
-            OperatorError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
-        };
-        Self { status, message: error.to_string() }
+        Self { status: error.status(), message: error.to_string() }
     }
 }
 

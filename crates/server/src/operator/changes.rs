@@ -229,11 +229,11 @@ impl Operator {
             return Ok(());
         };
         let front = self.front();
-        let names = || front.gate.policies().iter().map(|policy| policy.name.as_str());
-        if names().any(|known| known == name.as_str()) {
+        let policies = front.gate.policies();
+        if policies.by_name(name.as_str()).is_some() {
             return Ok(());
         }
-        let some: Vec<_> = names().take(20).collect();
+        let some: Vec<_> = policies.iter().take(20).map(|policy| policy.name.as_str()).collect();
         let reason =
             format!("there is none called {:?}; there are {}", name.as_str(), some.join(", "));
         Err(OperatorError::bad("policy", reason))

@@ -1,5 +1,6 @@
 //! Why an operator's wish was not met.
 
+use http::StatusCode;
 use transom_core::Unavailable;
 
 /// Why an operator's wish was not met.
@@ -21,6 +22,16 @@ pub enum OperatorError {
 }
 
 impl OperatorError {
+    /// The status with which it is answered.
+    pub(crate) const fn status(&self) -> StatusCode {
+        match self {
+            Self::Bad(_) => StatusCode::BAD_REQUEST,
+            Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::NoStore(_) => StatusCode::CONFLICT,
+            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
     /// A value that cannot be, by the name of its field.
     pub(crate) fn bad(field: &str, reason: impl std::fmt::Display) -> Self {
         Self::Bad(format!("{field}: {reason}"))

@@ -146,7 +146,7 @@ pub(super) async fn windows(
     name: &PolicyName,
     max: usize,
 ) -> Result<Option<WindowsDoc>, OperatorError> {
-    let Some(policy) = front.gate.policies().iter().find(|policy| policy.name == *name) else {
+    let Some(policy) = front.gate.policies().by_name(name.as_str()) else {
         return Ok(None);
     };
     let store = front.gate.limiter();
