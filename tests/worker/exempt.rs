@@ -37,6 +37,8 @@ async fn a_preflight_is_charged_unless_the_configuration_says_otherwise() {
     let reply = send(exempting.check, "GET", "/check?profile=nginx", &original, "").await;
     assert!(reply.status() == 200 && !is_decided(&reply), "{reply:?}");
     assert_eq!(left(exempting.check, PEER, "/").await, 10);
+    let counted = get(exempting.admin, "/metrics").await.into_body();
+    assert!(counted.contains("transom_exempt_total{policy=\"default\"} 21\n"), "{counted}");
 
     // Any of the three missing, and it is a request like others.
     for (method, lines) in [

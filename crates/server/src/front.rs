@@ -82,21 +82,23 @@ impl Front {
         metrics::identified(took);
         let within = Some(self.deadline.saturating_sub(took));
         let ask = Ask { identity: &identity, method, host, path, cost: None, peek: false, within };
-        let answer = if self.exempt.has_preflight(method, headers) {
-            self.exempted(ask)
-        } else {
-            self.ask(ask).await
-        };
+        let answer = self.answer(ask, self.exempt.has_preflight(method, headers)).await;
         Decided { identity, answer }
     }
 
     /// Decides for a caller who is known.
     pub async fn ask(&self, ask: Ask<'_>) -> Answer {
+        self.answer(ask, false).await
+    }
+
+    async fn answer(&self, ask: Ask<'_>, is_exempt: bool) -> Answer {
         let started = Instant::now();
         let span = traces::decision();
-        let exempt = self.identities.is_exempt(ask.identity) || self.exempt.has_path(ask.path);
+        let exempt =
+            is_exempt || self.identities.is_exempt(ask.identity) || self.exempt.has_path(ask.path);
         let answer = if exempt {
-            self.exempted(ask)
+            let policy = self.gate.policies().find(ask.method, ask.host, ask.path);
+            Answer { policy: Arc::clone(policy), outcome: Outcome::Exempt }
         } else {
             self.gate.ask(ask).instrument(span.clone()).await
         };
@@ -107,11 +109,6 @@ impl Front {
             telemetry::decision(ask.identity, ask.cost, &answer);
         }
         answer
-    }
-
-    fn exempted(&self, ask: Ask<'_>) -> Answer {
-        let policy = self.gate.policies().find(ask.method, ask.host, ask.path);
-        Answer { policy: Arc::clone(policy), outcome: Outcome::Exempt }
     }
 
     /// The response to a request that does not pass, in the form that its `Accept` asks for.

@@ -6,8 +6,7 @@
 //! SIGHUP, the worker reads the file at once and takes up what it holds, changed or not.
 //!
 //! A file that is refused leaves in force what was; so does one that is gone. What is in force is
-//! swapped as a whole: each request is answered under one configuration, from its first step to
-//! its last. What was used of a limit is kept, since it belongs to the limiter.
+//! swapped as a whole: each request is decided and forwarded under one configuration. What was used of a limit is kept, since it belongs to the limiter.
 
 mod status;
 
@@ -173,7 +172,8 @@ impl Reloader {
         let Next { changed: Changed { config, needs_restart }, front } = next;
         let before = self.status.load_full();
         let status = before.applied(&config.digest, &needs_restart);
-        self.front.store(Arc::new(front));
+        let front = Arc::new(front);
+        let old = self.front.swap(Arc::clone(&front));
         let said = if status.version == before.version {
             "the configuration in force was read again"
         } else {
@@ -182,8 +182,7 @@ impl Reloader {
         metrics::start(&config.policies);
         metrics::config_applied(status.version, true);
         tracing::info!(version = status.version, digest = status.digest, "{said}");
-        let known = self.config.warnings();
-        for warning in config.warnings().iter().filter(|warning| !known.contains(warning)) {
+        for warning in front.warnings.iter().filter(|warning| !old.warnings.contains(warning)) {
             tracing::warn!("{warning}");
         }
         if !needs_restart.is_empty() {

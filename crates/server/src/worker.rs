@@ -23,7 +23,7 @@ use crate::front::SharedFront;
 use crate::gateway::Gateway;
 use crate::listen::{self, Drained, ListenSettings};
 use crate::operator::Operator;
-use crate::reload::{Reloader, SharedStatus};
+use crate::reload::Reloader;
 use crate::telemetry::metrics;
 use crate::{admin, check};
 
@@ -90,11 +90,6 @@ impl Worker {
     /// Why Redis, though configured, did not answer at the start.
     pub fn redis_said(&self) -> Option<&str> {
         self.redis_said.as_deref()
-    }
-
-    /// Which configuration is in force, kept up to date.
-    pub fn config_status(&self) -> SharedStatus {
-        self.reloader.status()
     }
 
     /// By which a worker that runs is asked to read its configuration again at once.

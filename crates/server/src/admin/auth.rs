@@ -24,6 +24,7 @@ use transom_local::LocalLimiter;
 use super::Admin;
 use crate::check::problem;
 use crate::config::Secret;
+use crate::identity::only;
 
 /// How many wrong tokens an address may send until more are answered 429. They are compared all
 /// the same: behind a load balancer the right token comes from the same address. So this slows
@@ -157,8 +158,7 @@ pub(crate) fn is_same_site(headers: &HeaderMap) -> bool {
 
 /// Whether the one `Host` is a name of loopback and a port, and nothing else.
 fn names_loopback(headers: &HeaderMap) -> bool {
-    let mut hosts = headers.get_all(HOST).iter();
-    let (Some(host), None) = (hosts.next(), hosts.next()) else {
+    let Some(host) = only(headers, &HOST) else {
         return false;
     };
     let authority = Authority::try_from(host.as_bytes()).ok();

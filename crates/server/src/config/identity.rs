@@ -198,7 +198,7 @@ impl IdentityConfig {
 
 /// What a gateway reads or writes itself, and what holds a secret, which must not become part of a
 /// key name.
-const NO_USER_HEADER: [&str; 16] = [
+const NO_USER_HEADER: [&str; 20] = [
     "authorization",
     "connection",
     "content-length",
@@ -209,12 +209,16 @@ const NO_USER_HEADER: [&str; 16] = [
     "host",
     "proxy-authorization",
     "te",
+    "traceparent",
+    "tracestate",
     "transfer-encoding",
     "upgrade",
     "x-api-key",
     "x-forwarded-for",
     "x-forwarded-host",
     "x-forwarded-proto",
+    "x-real-ip",
+    "x-request-id",
 ];
 
 fn mode<'de, D: Deserializer<'de>>(source: D) -> Result<IdentityMode, D::Error> {

@@ -25,7 +25,7 @@ pub struct ListenConfig {
     /// or `TRANSOM__LISTEN__RLS`.
     #[serde(deserialize_with = "not_in_this_build")]
     pub rls: Option<SocketAddr>,
-    /// Health and metrics. Default 127.0.0.1:8083; `listen.admin` or `TRANSOM__LISTEN__ADMIN`.
+    /// Health, metrics, the admin API and the console. Default 127.0.0.1:8083; `listen.admin` or `TRANSOM__LISTEN__ADMIN`.
     #[serde(deserialize_with = "address")]
     pub admin: Option<SocketAddr>,
 }

@@ -54,7 +54,7 @@ impl Gateway {
         let (front, peer) = (self.front.load_full(), peer(&parts));
         let trusted = front.identities.is_trusted_proxy(peer);
         let scope = Scope::begin("gateway", &parts.method, &parts.headers, trusted);
-        let user = front.identities.user_header(peer, &parts.headers);
+        let user = front.identities.user_header(trusted, &parts.headers);
         let request_id = scope.id().clone();
         let received = Received { request_id, parts, body, peer, trusted, user };
         let response = scope.answer(self.decide_and_forward(&front, received)).await;

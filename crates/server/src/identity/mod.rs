@@ -20,7 +20,7 @@ pub use client_address::{ClientAddress, ForwardedHeader};
 pub use configured::tokens;
 pub use jsonwebtoken::Algorithm;
 pub use token::{KeyError, TokenKeys, TokenRules, Tokens};
-pub(crate) use user_header::UserHeader;
+pub(crate) use user_header::{UserHeader, only};
 
 /// Finds the identity of a caller, once per request.
 #[derive(Debug)]
@@ -135,9 +135,9 @@ impl Identities {
     }
 
     /// What the upstream may see of the header that names users, where one does.
-    pub(crate) fn user_header(&self, peer: IpAddr, headers: &HeaderMap) -> Option<UserHeader> {
+    pub(crate) fn user_header(&self, trusted: bool, headers: &HeaderMap) -> Option<UserHeader> {
         match &self.users {
-            Users::Header(name) => Some(UserHeader::of(headers, name, self.is_trusted_proxy(peer))),
+            Users::Header(name) => Some(UserHeader::of(headers, name, trusted)),
             Users::ApiKeys | Users::Tokens(_) => None,
         }
     }

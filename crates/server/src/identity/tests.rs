@@ -76,7 +76,10 @@ async fn stated(peer: &str, values: &[&str]) -> (String, Option<String>) {
     }
     let peer = peer.parse().unwrap();
     let identity = identities.of(peer, &headers, Duration::from_secs(5)).await;
-    identities.user_header(peer, &headers).unwrap().write(&mut headers);
+    identities
+        .user_header(identities.is_trusted_proxy(peer), &headers)
+        .unwrap()
+        .write(&mut headers);
     let left: Vec<_> = headers.get_all(&name).iter().map(|value| value.to_str().unwrap()).collect();
     (identity.to_string(), (!left.is_empty()).then(|| left.join("|")))
 }
@@ -126,6 +129,6 @@ async fn a_token_names_the_user_from_any_address_and_a_wrong_one_nobody() {
         let peer = "198.51.100.1".parse().unwrap();
         let identity = identities.of(peer, &headers, Duration::from_secs(5)).await;
         assert_eq!(identity.as_str(), expected, "{lines:?}");
-        assert!(identities.user_header(peer, &headers).is_none());
+        assert!(identities.user_header(identities.is_trusted_proxy(peer), &headers).is_none());
     }
 }

@@ -14,7 +14,7 @@ pub(super) fn user(headers: &HeaderMap, name: &HeaderName) -> Option<Identity> {
 }
 
 /// The one line of a header.
-pub(super) fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
+pub(crate) fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
     let mut lines = headers.get_all(name).iter();
     let first = lines.next();
     if lines.next().is_some() { None } else { first }

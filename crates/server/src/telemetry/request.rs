@@ -15,6 +15,7 @@ use transom_core::PolicyName;
 
 use super::{REQUESTS, SPANS, traces};
 use crate::front::SharedFront;
+use crate::identity::only;
 
 /// The field that carries the id of a request.
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -49,8 +50,7 @@ impl Scope {
         let id = trusted.then(|| told(fields)).flatten().unwrap_or_else(make);
         let shown = id.to_str().unwrap_or_default();
         let span = tracing::error_span!(target: SPANS, "request", request_id = shown);
-        let traced = traces::request(listener, method, fields, trusted);
-        traced.record("transom.request_id", shown);
+        let traced = traces::request(listener, shown, method, fields, trusted);
         Self { listener, method: method.clone(), id, span, traced, begun: Instant::now() }
     }
 
@@ -84,11 +84,10 @@ impl Scope {
 
 /// The id that a proxy has set: one line of at most [`ID_MAX`] visible letters.
 fn told(fields: &HeaderMap) -> Option<HeaderValue> {
-    let mut lines = fields.get_all(X_REQUEST_ID).iter();
-    let (id, more) = (lines.next()?, lines.next());
+    let id = only(fields, &X_REQUEST_ID)?;
     let is_sane =
         (1..=ID_MAX).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic);
-    (is_sane && more.is_none()).then(|| id.clone())
+    is_sane.then(|| id.clone())
 }
 
 /// 128 random bits, as 32 hexadecimal digits.

@@ -24,6 +24,7 @@ use super::otlp::{self, OtlpError};
 use super::sampler::Trusted;
 use super::{NO_SOURCE, TRACES};
 use crate::config::TracingConfig;
+use crate::identity::only;
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
@@ -66,7 +67,13 @@ pub(super) async fn stop() {
 
 /// The span of a request, as part of the trace that its fields name. Whether that is recorded is
 /// believed of a `trusted` proxy only.
-pub(super) fn request(listener: &str, method: &Method, fields: &HeaderMap, trusted: bool) -> Span {
+pub(super) fn request(
+    listener: &str,
+    id: &str,
+    method: &Method,
+    fields: &HeaderMap,
+    trusted: bool,
+) -> Span {
     let span = tracing::info_span!(
         target: TRACES,
         "request",
@@ -76,7 +83,7 @@ pub(super) fn request(listener: &str, method: &Method, fields: &HeaderMap, trust
         http.response.status_code = field::Empty,
         transom.listener = listener,
         transom.policy = field::Empty,
-        transom.request_id = field::Empty,
+        transom.request_id = id,
     );
     if !span.is_disabled()
         && let Some(caller) = caller(fields)
@@ -160,10 +167,7 @@ pub(crate) fn pass_on(fields: &mut HeaderMap) {
 
 /// The span that a caller names, if it names one.
 fn caller(fields: &HeaderMap) -> Option<Context> {
-    let mut lines = fields.get_all(TRACEPARENT).iter();
-    let (_, None) = (lines.next()?, lines.next()) else {
-        return None;
-    };
+    only(fields, &TRACEPARENT)?;
     let extractor = HeaderExtractor(fields);
     let context = TraceContextPropagator::new().extract_with_context(&Context::new(), &extractor);
     context.has_active_span().then_some(context)

@@ -37,6 +37,8 @@ fn a_header_names_users_only_from_a_trusted_proxy() {
         (&of("Authorization"), &own("authorization")),
         (&of("Connection"), &own("connection")),
         (&of("Host"), &own("host")),
+        (&of("X-Request-Id"), &own("x-request-id")),
+        (&of("Traceparent"), &own("traceparent")),
     ]);
     let config = load(&format!("[identity]\n{}", of("X-Forwarded-User"))).unwrap();
     assert_eq!(config.identity.header, "x-forwarded-user");

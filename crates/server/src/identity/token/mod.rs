@@ -29,7 +29,7 @@ const TOKEN_MAX: usize = 16 * 1024;
 const REMEMBERED: usize = 100_000;
 
 /// What a token must be to be valid.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct TokenRules {
     /// How it is signed.
     pub algorithm: Algorithm,

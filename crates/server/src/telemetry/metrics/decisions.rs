@@ -16,7 +16,6 @@ use crate::telemetry::NO_SOURCE;
 
 /// What may become of a request that is decided.
 const OUTCOMES: [&str; 3] = ["admitted", "denied", "shadow_denied"];
-/// What a decision may say that limits; another is counted by its name all the same.
 /// The windows that a request may come near to.
 const WINDOWS: [LimitedBy; 2] = [LimitedBy::Minute, LimitedBy::Second];
 const SOURCES: [Source; 2] = [Source::Redis, Source::Local];

@@ -1,6 +1,5 @@
 //! What is counted of a listener's requests and connections.
 
-use std::fmt;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -77,11 +76,5 @@ impl ListenerMetrics {
 impl Drop for Open {
     fn drop(&mut self) {
         self.0.decrement(1);
-    }
-}
-
-impl fmt::Debug for ListenerMetrics {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ListenerMetrics").field("listener", &self.listener).finish_non_exhaustive()
     }
 }

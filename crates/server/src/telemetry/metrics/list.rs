@@ -27,8 +27,9 @@ pub(super) const HTTP_REQUESTS: &str = "transom_http_requests_total";
 pub(super) const HTTP_DURATION: &str = "transom_http_request_duration_seconds";
 /// Open connections.
 pub(super) const CONNECTIONS: &str = "transom_connections";
-/// The configuration in force.
+/// The mode of everything.
 pub(super) const MODE: &str = "transom_mode";
+/// The configuration in force.
 pub(super) const CONFIG_VERSION: &str = "transom_config_version";
 /// How the last attempt to take up a configuration ended.
 pub(super) const CONFIG_SUCCESSFUL: &str = "transom_config_last_reload_successful";
@@ -88,8 +89,8 @@ pub const METRICS: &[Metric] = &[
     Metric {
         name: EXEMPT,
         kind: Kind::Counter,
-        help: "Requests that passed without a decision: an exempt identity, or a policy that is \
-               off.",
+        help: "Requests that passed without a decision: an exempt identity or request, or a policy \
+               that is off.",
         labels: &["policy"],
     },
     Metric {
