@@ -97,7 +97,28 @@ async fn operate(worker: &Worker) -> (String, Vec<String>) {
         let reply = send(worker.admin, method, path, &[right, json], body).await;
         said.push(format!("{reply:?}"));
     }
+    said.extend(visit(worker).await);
     (key, said)
+}
+
+/// Logs in to the console, with a wrong token and with the right one, and looks around.
+async fn visit(worker: &Worker) -> Vec<String> {
+    let form: &[u8] = b"Content-Type: application/x-www-form-urlencoded";
+    let mut said = Vec::new();
+    let wrong = send(worker.admin, "POST", "/login", &[form], "token=MARKED-guess&name=Ada").await;
+    said.push(format!("{wrong:?}"));
+    let entered =
+        send(worker.admin, "POST", "/login", &[form], "token=MARKED-token-of-a-test&name=Ada").await;
+    assert_eq!(entered.status(), 303, "{entered:?}");
+    let cookie = entered.headers()["set-cookie"].to_str().expect("plain letters").to_owned();
+    let cookie = format!("Cookie: {}", cookie.split(';').next().expect("a cookie"));
+    said.push(format!("{entered:?}"));
+    for path in ["/", "/identities/user:42", "/keys", "/audit", "/policies", "/overrides"] {
+        let reply = send(worker.admin, "GET", path, &[cookie.as_bytes()], "").await;
+        assert_eq!(reply.status(), 200, "{path}: {reply:?}");
+        said.push(format!("{reply:?}"));
+    }
+    said
 }
 
 /// Sends the keys over HTTP/1.1 and HTTP/2, to every listener, until well past the limit.
