@@ -108,7 +108,8 @@ async fn visit(worker: &Worker) -> Vec<String> {
     let wrong = send(worker.admin, "POST", "/login", &[form], "token=MARKED-guess&name=Ada").await;
     said.push(format!("{wrong:?}"));
     let entered =
-        send(worker.admin, "POST", "/login", &[form], "token=MARKED-token-of-a-test&name=Ada").await;
+        send(worker.admin, "POST", "/login", &[form], "token=MARKED-token-of-a-test&name=Ada")
+            .await;
     assert_eq!(entered.status(), 303, "{entered:?}");
     let cookie = entered.headers()["set-cookie"].to_str().expect("plain letters").to_owned();
     let cookie = format!("Cookie: {}", cookie.split(';').next().expect("a cookie"));

@@ -112,6 +112,13 @@ pub(crate) struct Signed {
     /// Why, for the record
     #[arg(long, default_value = "", hide_default_value = true, value_name = "TEXT")]
     pub(crate) reason: String,
+    #[command(flatten)]
+    pub(crate) by: By,
+}
+
+/// Who makes a change.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct By {
     /// Who, for the record; by default USER of the environment
     #[arg(
         long,

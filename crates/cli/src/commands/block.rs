@@ -6,7 +6,7 @@ use transom_server::operator::{BlockDoc, Done, List, NewBlock};
 
 use crate::Exit;
 use crate::api::{Api, path};
-use crate::args::{Form, Signed, identity};
+use crate::args::{By, Form, Signed, identity};
 use crate::commands::say_either;
 use crate::show::{both, end, listing, now_us, plain, table};
 
@@ -64,7 +64,7 @@ impl Block {
             })?;
             return Ok(Exit::Done);
         };
-        let Signed { by, reason } = self.signed;
+        let Signed { by: By { by }, reason } = self.signed;
         let wish = NewBlock { lasting: self.lasting, by, reason };
         let path = path(&["blocks", &identity], &[]);
         let block: BlockDoc = api.send(Method::PUT, &path, &wish).await?;
@@ -75,7 +75,7 @@ impl Block {
 
 impl Unblock {
     pub(crate) async fn run(self, api: &Api) -> anyhow::Result<Exit> {
-        let query = [("by", self.signed.by.as_str()), ("reason", &self.signed.reason)];
+        let query = [("by", self.signed.by.by.as_str()), ("reason", &self.signed.reason)];
         let done: Done = api.delete(&path(&["blocks", &self.identity], &query)).await?;
         say_either(self.form, &done, || {
             plain(&format!("{} is not blocked, and its strikes are forgotten", self.identity))

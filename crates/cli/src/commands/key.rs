@@ -9,7 +9,7 @@ use transom_server::operator::{CreatedKey, Done, KeyDoc, List, NewKey};
 
 use crate::Exit;
 use crate::api::{Api, path};
-use crate::args::{Form, Signed};
+use crate::args::{By, Form, Signed};
 use crate::commands::{say, say_either};
 use crate::show::{both, listing, now_us, plain, table};
 
@@ -31,16 +31,8 @@ enum Action {
         /// What it is for
         #[arg(long, default_value = "", hide_default_value = true, value_name = "TEXT")]
         label: String,
-        /// Who, for the record; by default USER of the environment
-        #[arg(
-            long,
-            env = "USER",
-            hide_env = true,
-            default_value = "",
-            hide_default_value = true,
-            value_name = "NAME"
-        )]
-        by: String,
+        #[command(flatten)]
+        by: By,
         #[command(flatten)]
         form: Form,
     },
@@ -68,7 +60,7 @@ impl Key {
     pub(crate) async fn run(self, api: &Api) -> anyhow::Result<Exit> {
         match self.action {
             Action::Create { user, label, by, form } => {
-                let wish = NewKey { user, label, by };
+                let wish = NewKey { user, label, by: by.by };
                 let key = api.send(Method::POST, &path(&["keys"], &[]), &wish).await?;
                 created(&key, form)?;
             }
@@ -78,7 +70,7 @@ impl Key {
             }
             Action::Revoke { key, signed, form } => {
                 let digest = digest(&key).to_string();
-                let query = [("by", signed.by.as_str()), ("reason", &signed.reason)];
+                let query = [("by", signed.by.by.as_str()), ("reason", &signed.reason)];
                 let done: Done = api.delete(&path(&["keys", &digest], &query)).await?;
                 say_either(form, &done, || {
                     format!("{digest} is revoked; every worker refuses it within a second")

@@ -7,7 +7,7 @@ use transom_server::operator::{ModeDoc, NewMode};
 
 use crate::Exit;
 use crate::api::{Api, path};
-use crate::args::{Form, Signed};
+use crate::args::{By, Form, Signed};
 use crate::commands::say_either;
 
 /// Shows or sets the mode of the whole fleet.
@@ -53,7 +53,7 @@ impl Mode {
             say_either(self.form, &mode, || render(&mode))?;
             return Ok(Exit::Done);
         }
-        let Signed { by, reason } = self.signed;
+        let Signed { by: By { by }, reason } = self.signed;
         let wish = NewMode { mode: self.mode.map(FleetMode::from), by, reason };
         let mode: ModeDoc = api.send(Method::PUT, &path, &wish).await?;
         say_either(self.form, &mode, || {

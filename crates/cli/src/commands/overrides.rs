@@ -6,7 +6,7 @@ use transom_server::operator::{Done, List, NewOverride, OverrideDoc};
 
 use crate::Exit;
 use crate::api::{Api, path};
-use crate::args::{Form, Signed, identity};
+use crate::args::{By, Form, Signed, identity};
 use crate::commands::say_either;
 use crate::show::{both, end, listing, now_us, plain, table};
 
@@ -66,7 +66,7 @@ impl Override {
     pub(crate) async fn run(self, api: &Api) -> anyhow::Result<Exit> {
         match self.action {
             Action::Set { identity, minute, second, policy, lasting, signed, form } => {
-                let Signed { by, reason } = signed;
+                let Signed { by: By { by }, reason } = signed;
                 let (minute, second) = (Some(minute), Some(second));
                 let wish = NewOverride { minute, second, policy, lasting, by, reason };
                 let path = path(&["overrides", &identity], &[]);
@@ -81,7 +81,7 @@ impl Override {
                 })?;
             }
             Action::Delete { identity, policy, signed, form } => {
-                let Signed { by, reason } = signed;
+                let Signed { by: By { by }, reason } = signed;
                 let query = [("policy", policy.as_str()), ("by", &by), ("reason", &reason)];
                 let done: Done = api.delete(&path(&["overrides", &identity], &query)).await?;
                 say_either(form, &done, || {

@@ -5,7 +5,7 @@ use transom_server::operator::{Done, Reset as Wish};
 
 use crate::Exit;
 use crate::api::{Api, path};
-use crate::args::{Form, Signed, identity};
+use crate::args::{By, Form, Signed, identity};
 use crate::commands::say_either;
 use crate::show::plain;
 
@@ -26,7 +26,7 @@ pub(crate) struct Reset {
 
 impl Reset {
     pub(crate) async fn run(self, api: &Api) -> anyhow::Result<Exit> {
-        let Signed { by, reason } = self.signed;
+        let Signed { by: By { by }, reason } = self.signed;
         let wish = Wish { policy: self.policy, by, reason };
         let path = path(&["identities", &self.identity, "reset"], &[]);
         let done: Done = api.send(Method::POST, &path, &wish).await?;
