@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use deadpool_redis::{Connection, Pool};
+use deadpool_redis::Connection;
 use redis::aio::MultiplexedConnection;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use transom_core::Unavailable;
 
-use crate::error;
+use crate::primary::Primary;
 use crate::settings::STUCK_AFTER;
 
 /// A connection without work is asked for a sign of life this often.
@@ -19,12 +19,12 @@ const BACKOFF: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis
 /// A connection on which Redis has answered, however long that takes. `failed` hears why an
 /// attempt failed, and says whether to go on.
 pub(crate) async fn establish(
-    pool: &Pool,
+    primary: &Primary,
     mut failed: impl FnMut(String) -> bool,
 ) -> Option<Connection> {
     let [mut pause, longest] = BACKOFF;
     loop {
-        match attempt(pool).await {
+        match attempt(primary).await {
             Ok(connection) => return Some(connection),
             Err(reason) => {
                 if !failed(reason) {
@@ -38,8 +38,8 @@ pub(crate) async fn establish(
     }
 }
 
-async fn attempt(pool: &Pool) -> Result<Connection, String> {
-    let mut connection = pool.get().await.map_err(|error| error::of_pool(&error))?;
+async fn attempt(primary: &Primary) -> Result<Connection, String> {
+    let mut connection = primary.connection().await?;
     // That it could be made has not shown that Redis answers.
     match ping(&mut connection).await {
         Ok(()) => Ok(connection),
@@ -82,11 +82,11 @@ enum State {
 impl Shared {
     /// Connects in the background, and again when the connection is lost, until all clones of
     /// this are gone.
-    pub(crate) fn start(pool: Pool) -> Self {
+    pub(crate) fn start(primary: Primary) -> Self {
         let (state, receiver) = watch::channel(State::Connecting);
         tokio::spawn(async move {
             let failed = |reason| state.send(State::Lost(reason)).is_ok();
-            while let Some(mut connection) = establish(&pool, failed).await {
+            while let Some(mut connection) = establish(&primary, failed).await {
                 if state.send(State::Connected(connection.clone())).is_err() {
                     return;
                 }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use deadpool_redis::{Connection, Pool};
+use deadpool_redis::Connection;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::Span;
 use transom_core::Unavailable;
@@ -12,6 +12,7 @@ use transom_core::Unavailable;
 use crate::connection::{IDLE_CHECK, discard, establish, ping};
 use crate::error;
 use crate::metrics::LaneMetrics;
+use crate::primary::Primary;
 use crate::reply::{self, Answer};
 use crate::script::{Item, Script};
 
@@ -105,7 +106,7 @@ impl Lanes {
     }
 
     /// Starts `count` lanes. They connect on their own and reconnect for ever.
-    pub(crate) fn start(pool: &Pool, script: Script, count: usize) -> Self {
+    pub(crate) fn start(primary: &Primary, script: Script, count: usize) -> Self {
         let (jobs, waiting) = mpsc::channel(QUEUE_MAX);
         let waiting = Arc::new(tokio::sync::Mutex::new(waiting));
         let health = Arc::new(Health {
@@ -113,8 +114,8 @@ impl Lanes {
             attempts: watch::Sender::new(0),
             reason: Mutex::new(BEFORE.to_owned()),
         });
-        let (pool, metrics) = (pool.clone(), LaneMetrics::new());
-        let lane = Lane { pool, script, waiting, health: Arc::clone(&health), metrics };
+        let (primary, metrics) = (primary.clone(), LaneMetrics::new());
+        let lane = Lane { primary, script, waiting, health: Arc::clone(&health), metrics };
         for _ in 0..count.max(1) {
             tokio::spawn(lane.clone().run());
         }
@@ -156,7 +157,7 @@ impl Lanes {
 /// One lane: a connection at a time, a call at a time.
 #[derive(Clone)]
 struct Lane {
-    pool: Pool,
+    primary: Primary,
     script: Script,
     waiting: Waiting,
     health: Arc<Health>,
@@ -181,7 +182,7 @@ impl Lane {
     }
 
     async fn connect(&self) -> Option<Connection> {
-        establish(&self.pool, |reason| {
+        establish(&self.primary, |reason| {
             self.health.failed(reason);
             !self.waiting.try_lock().is_ok_and(|waiting| waiting.is_closed())
         })

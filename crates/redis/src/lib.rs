@@ -15,6 +15,7 @@ mod lane;
 mod limiter;
 pub mod metrics;
 mod operations;
+mod primary;
 mod reply;
 mod roster;
 mod script;

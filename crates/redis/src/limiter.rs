@@ -53,11 +53,11 @@ impl RedisLimiter {
     ///
     /// As [`open`](Self::open).
     pub fn open_with(settings: &Settings, admit: Script, peek: Script) -> Result<Self, OpenError> {
-        let pool = settings.pool()?;
-        let lanes = Lanes::start(&pool, admit, settings.lanes);
+        let primary = settings.primary()?;
+        let lanes = Lanes::start(&primary, admit, settings.lanes);
         let keyspace = Keyspace::new(&settings.prefix);
         let worker = format!("{:016x}", fastrand::u64(..)).into();
-        let (connection, walks) = (Shared::start(pool.clone()), Walks::new(pool));
+        let (connection, walks) = (Shared::start(primary.clone()), Walks::new(primary));
         let control = Control { connection, walks, keyspace, deadline: settings.deadline, worker };
         let limiter = Self { lanes, control, peek, strikes: Strikes::new() };
         tokio::spawn(report_strikes(

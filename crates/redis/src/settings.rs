@@ -12,6 +12,7 @@ use redis::{
 };
 
 use crate::error::OpenError;
+use crate::primary::Primary;
 
 /// The prefix of key names unless configured; its number is the version of the format.
 pub const DEFAULT_PREFIX: &str = "transom:1";
@@ -62,8 +63,13 @@ impl Settings {
         }
     }
 
+    /// The server that decides.
+    pub(crate) fn primary(&self) -> Result<Primary, OpenError> {
+        Ok(Primary::Fixed(self.pool()?))
+    }
+
     /// A pool that makes, counts and replaces the connections.
-    pub(crate) fn pool(&self) -> Result<Pool, OpenError> {
+    fn pool(&self) -> Result<Pool, OpenError> {
         let info = self.connection_info()?;
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_redis::{Connection, Pool};
+use deadpool_redis::Connection;
 use redis::RedisError;
 use redis::aio::MultiplexedConnection;
 use tokio::sync::{Mutex, OwnedMutexGuard};
@@ -14,6 +14,7 @@ use transom_core::Unavailable;
 use crate::connection::discard;
 use crate::error;
 use crate::limiter::Control;
+use crate::primary::Primary;
 use crate::settings::STUCK_AFTER;
 
 /// How long a walk waits for those that were asked for before it.
@@ -22,22 +23,21 @@ const TURN_WITHIN: Duration = Duration::from_secs(30);
 /// Where walks take their connections and wait for their turn.
 #[derive(Clone, Debug)]
 pub(crate) struct Walks {
-    pool: Pool,
+    primary: Primary,
     turn: Arc<Mutex<()>>,
 }
 
 impl Walks {
-    pub(crate) fn new(pool: Pool) -> Self {
-        Self { pool, turn: Arc::default() }
+    pub(crate) fn new(primary: Primary) -> Self {
+        Self { primary, turn: Arc::default() }
     }
 
     /// A connection that nobody else uses, once it is this caller's turn.
     pub(crate) async fn own(&self) -> Result<Own, Unavailable> {
         let turn = timeout(TURN_WITHIN, Arc::clone(&self.turn).lock_owned());
         let turn = turn.await.map_err(|_elapsed| Unavailable::Overloaded)?;
-        let connection = self.pool.get().await;
-        let connection = connection
-            .map_err(|error| Unavailable::Unreachable { reason: error::of_pool(&error) })?;
+        let connection = self.primary.connection().await;
+        let connection = connection.map_err(|reason| Unavailable::Unreachable { reason })?;
         Ok(Own { connection: Some(connection), _turn: turn })
     }
 }
