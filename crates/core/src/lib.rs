@@ -28,6 +28,7 @@
 pub mod body;
 mod decision;
 pub mod delay;
+mod fallback;
 mod fleet_mode;
 mod gate;
 pub mod headers;
@@ -44,10 +45,11 @@ mod standing;
 mod unavailable;
 
 pub use decision::{Decision, LimitedBy, LimitsFrom, Reading, Source, Verdict, WindowState};
+pub use fallback::{Fallback, StandIn};
 pub use fleet_mode::FleetMode;
 pub use gate::{Answer, Ask, Gate, Outcome};
 pub use identity::{DEFAULT_IPV6_PREFIX, Identity, IdentityError};
-pub use limiter::{Fallback, Limiter, Request, Share};
+pub use limiter::{Limiter, Request, Share};
 pub use limits::{Cost, CostError, Limits, Window};
 pub use log::{WindowLog, WindowLogs};
 pub use matcher::Policies;

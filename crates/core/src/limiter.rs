@@ -6,8 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use crate::{
-    Cost, Decision, Identity, LimitedBy, Limits, LimitsFrom, Mode, Note, OnFailure, Operations,
-    PenaltyRules, Policy, PolicyName, Scope, Standing, Unavailable,
+    Cost, Decision, Identity, Limits, Mode, PenaltyRules, Policy, PolicyName, Unavailable,
 };
 
 /// One request as a limiter sees it.
@@ -95,113 +94,4 @@ impl Share {
     pub fn workers(&self) -> u32 {
         self.0.load(Ordering::Relaxed)
     }
-}
-
-/// A limiter with another one behind it, which decides with this worker's share of the limits
-/// where the first cannot and the policy says [`OnFailure::Local`].
-#[derive(Debug)]
-pub struct Fallback<P, F> {
-    primary: P,
-    local: F,
-    share: Share,
-}
-
-impl<P: Limiter, F: Limiter> Fallback<P, F> {
-    /// `primary` decides; `local` stands in with its `share`.
-    pub const fn new(primary: P, local: F, share: Share) -> Self {
-        Self { primary, local, share }
-    }
-
-    /// The limiter that decides in health.
-    pub const fn primary(&self) -> &P {
-        &self.primary
-    }
-
-    /// How many workers share a limit while each decides alone.
-    pub fn workers(&self) -> u32 {
-        self.share.workers()
-    }
-
-    /// A share is denied more often than the limit would be; that earns nobody a strike.
-    fn stand_in(&self, request: &Request) -> Request {
-        let limits = request.limits.share(self.share.workers());
-        Request { limits, penalty: None, ..request.clone() }
-    }
-}
-
-impl<P: Limiter, F: Limiter + Operations> Fallback<P, F> {
-    /// Lets the stand-in know the limits of an identity's own, and a block, as the primary holds
-    /// to them: in an outage they are what was last seen. For most there is nothing to know.
-    async fn learn(&self, request: &Request, decision: &Decision) -> Result<(), Unavailable> {
-        let Request { identity, policy, .. } = request;
-        let (now_us, known) = self.local.standing(identity).await?;
-        let blocked = decision.limited_by == LimitedBy::Penalty;
-        let plain = decision.limits_from == LimitsFrom::Policy && !blocked;
-        if plain && known == Standing::default() {
-            return Ok(());
-        }
-        let scope = Scope::Policy(policy.name.clone());
-        let limits = match decision.limits_from {
-            LimitsFrom::Policy => None,
-            LimitsFrom::Override | LimitsFrom::OverrideAll => Some(
-                Limits { minute: decision.minute.limit, second: decision.second.limit }
-                    .share(self.share.workers()),
-            ),
-        };
-        let note = Note { by: "redis".into(), reason: "as last seen".into() };
-        match (limits, known.overrides.get(&scope)) {
-            (Some(limits), Some(held)) if held.limits == limits => {}
-            (Some(limits), _) => {
-                self.local.set_override(identity, &scope, limits, None, &note).await?;
-            }
-            (None, Some(_)) => {
-                self.local.delete_override(identity, &scope).await?;
-            }
-            (None, None) => {}
-        }
-        let known_us = known.penalty.blocked_us(now_us);
-        if blocked && known_us == 0 {
-            let rest = decision.retry_after_us.map(Duration::from_micros);
-            self.local.block(identity, rest, &note).await?;
-        } else if request.enforced && !blocked && known_us > 0 {
-            self.local.unblock(identity).await?;
-        }
-        Ok(())
-    }
-}
-
-impl<P: Limiter, F: Limiter + Operations> Limiter for Fallback<P, F> {
-    async fn admit(&self, request: &Request) -> Result<Decision, Unavailable> {
-        match self.primary.admit(request).await {
-            Ok(decision) => {
-                // The decision stands, whatever the stand-in could not keep.
-                let _ = self.learn(request, &decision).await;
-                Ok(decision)
-            }
-            Err(reason) if request.policy.on_failure == OnFailure::Local => {
-                Ok(degraded(self.local.admit(&self.stand_in(request)).await?, &reason))
-            }
-            answer => answer,
-        }
-    }
-
-    async fn peek(&self, request: &Request) -> Result<Decision, Unavailable> {
-        match self.primary.peek(request).await {
-            Err(reason) if request.policy.on_failure == OnFailure::Local => {
-                Ok(degraded(self.local.peek(&self.stand_in(request)).await?, &reason))
-            }
-            answer => answer,
-        }
-    }
-
-    /// Empties the windows of both; what the first one says counts.
-    async fn reset(&self, identity: &Identity, policy: &PolicyName) -> Result<(), Unavailable> {
-        let local = self.local.reset(identity, policy).await;
-        self.primary.reset(identity, policy).await.and(local)
-    }
-}
-
-fn degraded(mut decision: Decision, reason: &Unavailable) -> Decision {
-    decision.degraded = Some(reason.label());
-    decision
 }

@@ -98,13 +98,26 @@ impl WindowLogs {
         if !verdict.allowed || cost.units() == 0 {
             return verdict;
         }
-        self.minute.record(Window::Minute, now_us, cost.units());
-        self.second.record(Window::Second, now_us, cost.units());
+        self.record(now_us, cost);
         Verdict {
             minute: after_charge(verdict.minute, Window::Minute, cost),
             second: after_charge(verdict.second, Window::Second, cost),
             ..verdict
         }
+    }
+
+    /// Records a request in both windows that was admitted elsewhere, whether it fits or not.
+    pub fn count_admitted(&mut self, now_us: u64, cost: Cost) {
+        self.minute.clamp(now_us);
+        self.second.clamp(now_us);
+        if cost.units() > 0 {
+            self.record(now_us, cost);
+        }
+    }
+
+    fn record(&mut self, now_us: u64, cost: Cost) {
+        self.minute.record(Window::Minute, now_us, cost.units());
+        self.second.record(Window::Second, now_us, cost.units());
     }
 
     /// Denies a request for a reason that is not in the logs, and says how they stand.

@@ -29,7 +29,8 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use transom_core::{
-    Decision, Identity, Limiter, PolicyName, Request, Source, Unavailable, Verdict, WindowLogs,
+    Decision, Identity, Limiter, PolicyName, Request, Source, StandIn, Unavailable, Verdict,
+    WindowLogs,
 };
 
 pub use clock::{Clock, SystemClock};
@@ -136,6 +137,17 @@ impl<C: Clock> Limiter for LocalLimiter<C> {
         let key = Key::new(identity, policy);
         self.shard(&key).remove(&key);
         Ok(())
+    }
+}
+
+impl<C: Clock> StandIn for LocalLimiter<C> {
+    fn count_admitted(&self, request: &Request) {
+        let key = Key::new(&request.identity, &request.policy.name);
+        let mut shard = self.shard(&key);
+        let now_us = self.clock.now_us();
+        if let Some(logs) = shard.entry(key, now_us) {
+            logs.count_admitted(now_us, request.cost);
+        }
     }
 }
 

@@ -5,6 +5,8 @@ use transom_core::{Cost, Limits, Policies, Policy};
 
 use super::*;
 
+mod stand_in;
+
 #[derive(Debug, Default)]
 struct Hand(AtomicU64);
 
