@@ -20,6 +20,14 @@ pub enum Unavailable {
     #[error("no answer from redis within the deadline")]
     Deadline,
 
+    /// The store has failed so often lately that only now and then a request is sent to it; this
+    /// one was not, and nothing was charged.
+    #[error("redis fails ({reason}) and is only tried now and then")]
+    BreakerOpen {
+        /// The [label](Self::label) of the last failure.
+        reason: &'static str,
+    },
+
     /// More requests wait than the limiter holds; nothing was charged.
     #[error("too many requests wait for redis")]
     Overloaded,
@@ -44,8 +52,16 @@ pub enum Unavailable {
 
 impl Unavailable {
     /// Every [`label`](Self::label) there is.
-    pub const LABELS: [&str; 7] =
-        ["unreachable", "connection_lost", "deadline", "overloaded", "refused", "reply", "full"];
+    pub const LABELS: [&str; 8] = [
+        "unreachable",
+        "connection_lost",
+        "deadline",
+        "breaker_open",
+        "overloaded",
+        "refused",
+        "reply",
+        "full",
+    ];
 
     /// A stable label for metrics, logs and the header `X-RateLimit-Degraded`.
     pub const fn label(&self) -> &'static str {
@@ -53,6 +69,7 @@ impl Unavailable {
             Self::Unreachable { .. } => "unreachable",
             Self::ConnectionLost => "connection_lost",
             Self::Deadline => "deadline",
+            Self::BreakerOpen { .. } => "breaker_open",
             Self::Overloaded => "overloaded",
             Self::Refused { .. } => "refused",
             Self::Reply(_) => "reply",
@@ -77,6 +94,7 @@ mod tests {
         assert!(Unavailable::ConnectionLost.may_have_charged());
         assert!(Unavailable::Reply("x".into()).may_have_charged());
         assert!(!Unavailable::Overloaded.may_have_charged());
+        assert!(!Unavailable::BreakerOpen { reason: "deadline" }.may_have_charged());
         assert!(!Unavailable::Unreachable { reason: String::new() }.may_have_charged());
         let refused = Unavailable::Refused { code: "OOM".into(), detail: String::new() };
         assert!(!refused.may_have_charged());

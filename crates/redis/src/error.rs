@@ -76,6 +76,20 @@ pub(crate) fn refusal(code: &str, detail: &str) -> Unavailable {
     }
 }
 
+/// Error replies of a server that will not decide for anybody for some time. `OOM` is not among
+/// them: it denies as before and only cannot admit; nor is what concerns a slot or a key alone.
+const SERVER_FAILS: [&str; 8] =
+    ["LOADING", "BUSY", "READONLY", "MASTERDOWN", "MISCONF", "NOREPLICAS", "NOAUTH", "CLUSTERDOWN"];
+
+/// Whether the server as a whole seems to fail, so that the next request is likely to as well.
+pub(crate) fn is_of_server(unavailable: &Unavailable) -> bool {
+    match unavailable {
+        Unavailable::ConnectionLost | Unavailable::Deadline => true,
+        Unavailable::Refused { code, .. } => SERVER_FAILS.contains(&code.as_str()),
+        _ => false,
+    }
+}
+
 /// Whether the connection that gave this answer should be replaced.
 pub(crate) fn spoils_connection(unavailable: &Unavailable) -> bool {
     match unavailable {

@@ -6,9 +6,11 @@ use std::time::Instant;
 
 use deadpool_redis::Connection;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout_at;
 use tracing::Span;
 use transom_core::Unavailable;
 
+use crate::breaker::Breaker;
 use crate::connection::{IDLE_CHECK, discard, establish, ping};
 use crate::error;
 use crate::metrics::LaneMetrics;
@@ -40,6 +42,7 @@ struct Job {
 pub(crate) struct Lanes {
     jobs: mpsc::Sender<Job>,
     health: Arc<Health>,
+    breaker: Breaker,
 }
 
 /// What the lanes know about their connections.
@@ -92,17 +95,20 @@ type Waiting = Arc<tokio::sync::Mutex<mpsc::Receiver<Job>>>;
 pub(crate) struct WeakLanes {
     jobs: mpsc::WeakSender<Job>,
     health: Arc<Health>,
+    breaker: Breaker,
 }
 
 impl WeakLanes {
     pub(crate) fn upgrade(&self) -> Option<Lanes> {
-        Some(Lanes { jobs: self.jobs.upgrade()?, health: Arc::clone(&self.health) })
+        let (health, breaker) = (Arc::clone(&self.health), self.breaker.clone());
+        Some(Lanes { jobs: self.jobs.upgrade()?, health, breaker })
     }
 }
 
 impl Lanes {
     pub(crate) fn downgrade(&self) -> WeakLanes {
-        WeakLanes { jobs: self.jobs.downgrade(), health: Arc::clone(&self.health) }
+        let (health, breaker) = (Arc::clone(&self.health), self.breaker.clone());
+        WeakLanes { jobs: self.jobs.downgrade(), health, breaker }
     }
 
     /// Starts `count` lanes. They connect on their own and reconnect for ever.
@@ -114,12 +120,19 @@ impl Lanes {
             attempts: watch::Sender::new(0),
             reason: Mutex::new(BEFORE.to_owned()),
         });
-        let (primary, metrics) = (primary.clone(), LaneMetrics::new());
-        let lane = Lane { primary, script, waiting, health: Arc::clone(&health), metrics };
+        let breaker = Breaker::new();
+        let lane = Lane {
+            primary: primary.clone(),
+            script,
+            waiting,
+            health: Arc::clone(&health),
+            breaker: breaker.clone(),
+            metrics: LaneMetrics::new(),
+        };
         for _ in 0..count.max(1) {
             tokio::spawn(lane.clone().run());
         }
-        Self { jobs, health }
+        Self { jobs, health, breaker }
     }
 
     /// Resolves when a lane has tried to connect, with or without success.
@@ -129,8 +142,14 @@ impl Lanes {
         let _ = attempts.wait_for(|attempts| *attempts > 0).await;
     }
 
-    /// Whether any lane is connected; else what the last attempt said.
+    /// Whether requests are sent; else why not.
     pub(crate) fn state(&self) -> Result<(), Unavailable> {
+        self.connected()?;
+        self.breaker.state()
+    }
+
+    /// Whether any lane is connected; else what the last attempt said.
+    pub(crate) fn connected(&self) -> Result<(), Unavailable> {
         if self.health.connected.load(Ordering::Relaxed) > 0 {
             return Ok(());
         }
@@ -143,10 +162,24 @@ impl Lanes {
         self.jobs.max_capacity() - self.jobs.capacity()
     }
 
-    /// Sends a request along. The answer may never come; the caller has a deadline. A caller
-    /// that has gone before its request was sent is not charged.
+    /// Sends a request along and waits for its answer, until `deadline` at the latest. One whose
+    /// time ends before it was sent is not charged.
+    pub(crate) async fn ask(&self, item: Item, deadline: Instant) -> Answer {
+        self.connected()?;
+        let permit = self.breaker.permit()?;
+        let answer = match timeout_at(deadline.into(), self.submit(item)?).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_lane_has_ended)) => Err(Unavailable::ConnectionLost),
+            Err(_elapsed) => Err(Unavailable::Deadline),
+        };
+        permit.end(&answer);
+        answer
+    }
+
+    /// Sends a request along. The answer may never come. Once nobody waits for it, a request
+    /// that was not sent yet is not.
     pub(crate) fn submit(&self, item: Item) -> Result<oneshot::Receiver<Answer>, Unavailable> {
-        self.state()?;
+        self.connected()?;
         let (answer, receiver) = oneshot::channel();
         let job = Job { item, answer, span: Span::current() };
         self.jobs.try_send(job).map_err(|_| Unavailable::Overloaded)?;
@@ -161,6 +194,7 @@ struct Lane {
     script: Script,
     waiting: Waiting,
     health: Arc<Health>,
+    breaker: Breaker,
     metrics: LaneMetrics,
 }
 
@@ -169,6 +203,7 @@ impl Lane {
         let mut again = false;
         while let Some(mut connection) = self.connect().await {
             self.health.found();
+            self.breaker.probe_now();
             self.metrics.connected(again);
             again = true;
             let closed = self.carry(&mut connection).await;

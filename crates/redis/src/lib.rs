@@ -7,6 +7,7 @@
 //! What is decided is the business of `transom-core`; nothing outside this crate knows Redis.
 
 mod api_keys;
+mod breaker;
 mod connection;
 mod error;
 mod examine;

@@ -1,11 +1,11 @@
 //! The limiter on Redis.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
 use redis::{FromRedisValue, RedisError};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::timeout;
 use transom_core::{
     Decision, FleetMode, Identity, Limiter, PolicyName, Request, Share, Source, Unavailable,
     Verdict,
@@ -75,14 +75,15 @@ impl RedisLimiter {
     /// [`Unavailable::Unreachable`] where it failed; the lanes keep trying all the same.
     pub async fn connected(&self) -> Result<(), Unavailable> {
         self.lanes.tried().await;
-        self.lanes.state()
+        self.lanes.connected()
     }
 
-    /// Whether a lane is connected now.
+    /// Whether requests are sent to Redis now.
     ///
     /// # Errors
     ///
-    /// [`Unavailable::Unreachable`] with what the last attempt said.
+    /// [`Unavailable::Unreachable`] with what the last attempt to connect said, or
+    /// [`Unavailable::BreakerOpen`].
     pub fn state(&self) -> Result<(), Unavailable> {
         self.lanes.state()
     }
@@ -138,12 +139,8 @@ impl RedisLimiter {
         unreported: Option<u32>,
     ) -> Result<Decision, Unavailable> {
         let deadline = Instant::now() + self.control.within(request)?;
-        let answer = self.lanes.submit(Item::new(&self.control.keyspace, request, unreported))?;
-        match timeout_at(deadline, answer).await {
-            Ok(Ok(answer)) => answer.map(|verdict| decision(&verdict)),
-            Ok(Err(_lane_has_ended)) => Err(Unavailable::ConnectionLost),
-            Err(_elapsed) => Err(Unavailable::Deadline),
-        }
+        let item = Item::new(&self.control.keyspace, request, unreported);
+        self.lanes.ask(item, deadline).await.map(|verdict| decision(&verdict))
     }
 }
 

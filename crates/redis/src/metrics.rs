@@ -2,6 +2,7 @@
 //! installed no recorder it goes nowhere. Names and labels are fixed here; what they mean for an
 //! operator, and the buckets, are the business of the process that serves them.
 
+use std::fmt;
 use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
@@ -18,6 +19,11 @@ pub const ERRORS: &str = "transom_redis_errors_total";
 pub const CONNECTED_LANES: &str = "transom_redis_connected_lanes";
 /// Counter: connections of lanes that were made in place of one that was lost.
 pub const RECONNECTS: &str = "transom_redis_reconnects_total";
+
+/// Gauge: circuit breakers that are open.
+pub const BREAKER_OPEN: &str = "transom_redis_breaker_open";
+/// Counter: how often a circuit breaker has opened.
+pub const BREAKER_OPENED: &str = "transom_redis_breaker_opened_total";
 
 /// Why a request that was sent may get no decision back.
 const REASONS: [&str; 4] = ["connection_lost", "deadline", "refused", "reply"];
@@ -68,5 +74,33 @@ impl LaneMetrics {
                 None => counter!(ERRORS, "reason" => label).increment(1),
             }
         }
+    }
+}
+
+/// The handles of a circuit breaker.
+#[derive(Clone)]
+pub(crate) struct BreakerMetrics {
+    open: Gauge,
+    opened: Counter,
+}
+
+impl BreakerMetrics {
+    pub(crate) fn new() -> Self {
+        Self { open: gauge!(BREAKER_OPEN), opened: counter!(BREAKER_OPENED) }
+    }
+
+    pub(crate) fn opened(&self) {
+        self.open.increment(1);
+        self.opened.increment(1);
+    }
+
+    pub(crate) fn closed(&self) {
+        self.open.decrement(1);
+    }
+}
+
+impl fmt::Debug for BreakerMetrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BreakerMetrics").finish_non_exhaustive()
     }
 }

@@ -5,7 +5,9 @@
 //! this program, status codes. No identity, key, address or path ever is one.
 
 use metrics::{describe_counter, describe_gauge, describe_histogram};
-use transom_redis::metrics::{BATCH_SIZE, CALL_DURATION, CONNECTED_LANES, ERRORS, RECONNECTS};
+use transom_redis::metrics::{
+    BATCH_SIZE, BREAKER_OPEN, BREAKER_OPENED, CALL_DURATION, CONNECTED_LANES, ERRORS, RECONNECTS,
+};
 
 /// Decisions.
 pub(super) const DECISIONS: &str = "transom_decisions_total";
@@ -147,6 +149,18 @@ pub const METRICS: &[Metric] = &[
         name: RECONNECTS,
         kind: Kind::Counter,
         help: "Connections to Redis that were made in place of a lost one.",
+        labels: &[],
+    },
+    Metric {
+        name: BREAKER_OPEN,
+        kind: Kind::Gauge,
+        help: "Circuit breakers that are open: Redis fails, and is only tried now and then.",
+        labels: &[],
+    },
+    Metric {
+        name: BREAKER_OPENED,
+        kind: Kind::Counter,
+        help: "How often a circuit breaker in front of Redis has opened.",
         labels: &[],
     },
     Metric {
