@@ -16,7 +16,7 @@ const SKEW_MAX: Duration = Duration::from_secs(2);
 const MEMORY_MAX_PERCENT: u64 = 90;
 
 /// How serious a finding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
     /// As it should be.
     Fine,
@@ -95,11 +95,14 @@ fn wall_clock() -> Duration {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }
 
+/// The policy of a server that forgets nothing.
+const NO_EVICTION: &str = "noeviction";
+
 /// The fields of INFO.
-struct Info<'a>(HashMap<&'a str, &'a str>);
+pub(crate) struct Info<'a>(HashMap<&'a str, &'a str>);
 
 impl<'a> Info<'a> {
-    fn read(text: &'a str) -> Self {
+    pub(crate) fn read(text: &'a str) -> Self {
         Self(text.lines().filter_map(|line| line.trim_end().split_once(':')).collect())
     }
 
@@ -107,13 +110,24 @@ impl<'a> Info<'a> {
         self.0.get(field).copied()
     }
 
-    fn number(&self, field: &str) -> u64 {
+    pub(crate) fn number(&self, field: &str) -> u64 {
         self.text(field).and_then(|text| text.parse().ok()).unwrap_or(0)
+    }
+
+    /// Whether a full server would forget keys, as far as it says.
+    pub(crate) fn evicts(&self) -> bool {
+        self.text("maxmemory_policy").is_some_and(|policy| policy != NO_EVICTION)
     }
 }
 
 fn of_info(info: &Info<'_>) -> Vec<Examined> {
-    vec![version(info), role(info), eviction(info), memory(info), persistence(info)]
+    let [eviction, memory] = keeps_what_it_is_given(info);
+    vec![version(info), role(info), eviction, memory, persistence(info)]
+}
+
+/// What makes a server that runs forget or refuse keys.
+pub(crate) fn keeps_what_it_is_given(info: &Info<'_>) -> [Examined; 2] {
+    [eviction(info), memory(info)]
 }
 
 fn version(info: &Info<'_>) -> Examined {
@@ -159,7 +173,7 @@ fn eviction(info: &Info<'_>) -> Examined {
         return found(WHAT, Severity::Broken, said);
     }
     match info.text("maxmemory_policy") {
-        Some("noeviction") => found(WHAT, Severity::Fine, "maxmemory-policy is noeviction"),
+        Some(NO_EVICTION) => found(WHAT, Severity::Fine, "maxmemory-policy is noeviction"),
         Some(policy) => {
             let said = format!(
                 "maxmemory-policy is {policy}: a full server would forget limits, blocks and API \

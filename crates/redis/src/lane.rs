@@ -11,6 +11,7 @@ use tracing::Span;
 use transom_core::Unavailable;
 
 use crate::breaker::Breaker;
+use crate::clock::ClockWatch;
 use crate::connection::{IDLE_CHECK, discard, establish, ping};
 use crate::error;
 use crate::metrics::LaneMetrics;
@@ -127,6 +128,7 @@ impl Lanes {
             waiting,
             health: Arc::clone(&health),
             breaker: breaker.clone(),
+            clock: Arc::new(ClockWatch::new()),
             metrics: LaneMetrics::new(),
         };
         for _ in 0..count.max(1) {
@@ -195,6 +197,7 @@ struct Lane {
     waiting: Waiting,
     health: Arc<Health>,
     breaker: Breaker,
+    clock: Arc<ClockWatch>,
     metrics: LaneMetrics,
 }
 
@@ -277,6 +280,9 @@ impl Lane {
             Ok(value) => reply::decode(&value, items.len()),
             Err(error) => Err(error::of_call(&error)),
         };
+        if let Some(Ok(verdict)) = decoded.iter().flatten().find(|answer| answer.is_ok()) {
+            self.clock.read(verdict.at_us, sent, Instant::now());
+        }
         let answers = decoded.unwrap_or_else(|reason| vec![Err(reason); items.len()]);
         self.metrics.called(sent.elapsed(), &answers);
         drop(spans);

@@ -8,6 +8,7 @@
 
 mod api_keys;
 mod breaker;
+mod clock;
 mod connection;
 mod error;
 mod examine;
@@ -23,6 +24,7 @@ mod script;
 mod settings;
 mod strikes;
 mod walk;
+mod watch;
 
 pub use api_keys::{Digest, KeyDirectory, KeyRecord};
 pub use error::OpenError;

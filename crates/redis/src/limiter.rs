@@ -22,6 +22,7 @@ use crate::script::{Item, Script};
 use crate::settings::{STUCK_AFTER, Settings};
 use crate::strikes::{self, Strikes};
 use crate::walk::Walks;
+use crate::watch::Warnings;
 
 /// Decides in Redis, exactly, over every worker that uses the same server and prefix.
 ///
@@ -33,6 +34,7 @@ pub struct RedisLimiter {
     pub(crate) control: Control,
     peek: Script,
     strikes: Strikes,
+    pub(crate) warnings: Warnings,
 }
 
 impl RedisLimiter {
@@ -59,7 +61,8 @@ impl RedisLimiter {
         let worker = format!("{:016x}", fastrand::u64(..)).into();
         let (connection, walks) = (Shared::start(primary.clone()), Walks::new(primary));
         let control = Control { connection, walks, keyspace, deadline: settings.deadline, worker };
-        let limiter = Self { lanes, control, peek, strikes: Strikes::new() };
+        let (strikes, warnings) = (Strikes::new(), Warnings::default());
+        let limiter = Self { lanes, control, peek, strikes, warnings };
         tokio::spawn(report_strikes(
             limiter.lanes.downgrade(),
             limiter.control.keyspace.clone(),

@@ -25,6 +25,13 @@ pub const BREAKER_OPEN: &str = "transom_redis_breaker_open";
 /// Counter: how often a circuit breaker has opened.
 pub const BREAKER_OPENED: &str = "transom_redis_breaker_opened_total";
 
+/// Counter: steps of the clock of Redis, by `direction`: forward or back.
+pub const CLOCK_STEPS: &str = "transom_redis_clock_steps_total";
+/// Gauge: 1 where a full server would forget keys.
+pub const EVICTS: &str = "transom_redis_evicts";
+/// Gauge: keys that the server has evicted since it started.
+pub const EVICTED_KEYS: &str = "transom_redis_evicted_keys";
+
 /// Why a request that was sent may get no decision back.
 const REASONS: [&str; 4] = ["connection_lost", "deadline", "refused", "reply"];
 
@@ -99,8 +106,51 @@ impl BreakerMetrics {
     }
 }
 
+/// The handles of what is seen of a server's clock.
+#[derive(Clone)]
+pub(crate) struct ClockMetrics {
+    forward: Counter,
+    back: Counter,
+}
+
+impl ClockMetrics {
+    pub(crate) fn new() -> Self {
+        let [forward, back] =
+            ["forward", "back"].map(|direction| counter!(CLOCK_STEPS, "direction" => direction));
+        Self { forward, back }
+    }
+
+    pub(crate) fn stepped(&self, forward: bool) {
+        if forward { &self.forward } else { &self.back }.increment(1);
+    }
+}
+
+/// The handles of what is seen of a server's memory.
+pub(crate) struct ServerMetrics {
+    evicts: Gauge,
+    evicted_keys: Gauge,
+}
+
+impl ServerMetrics {
+    pub(crate) fn new() -> Self {
+        Self { evicts: gauge!(EVICTS), evicted_keys: gauge!(EVICTED_KEYS) }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a gauge; nobody counts 2^53 keys")]
+    pub(crate) fn read(&self, evicted_keys: u64, evicts: bool) {
+        self.evicts.set(u32::from(evicts));
+        self.evicted_keys.set(evicted_keys as f64);
+    }
+}
+
 impl fmt::Debug for BreakerMetrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BreakerMetrics").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ClockMetrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClockMetrics").finish_non_exhaustive()
     }
 }

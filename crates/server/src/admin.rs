@@ -4,7 +4,7 @@
 //! `/healthz` is 200 as long as the process answers. `/readyz` is 200 while the worker decides as
 //! its policies say, and 503 once it drains. A Redis that is gone is no reason to send the traffic
 //! elsewhere: every worker has lost it, and each policy says what to do then. It is named in the
-//! body as `degraded`.
+//! body as `degraded`; what makes it forget or refuse keys is named under `warnings`.
 
 mod api;
 pub(crate) mod auth;
@@ -94,6 +94,9 @@ struct Readiness {
     /// Why Redis does not decide now.
     #[serde(skip_serializing_if = "Option::is_none")]
     degraded: Option<&'static str>,
+    /// What makes Redis forget or refuse keys, in words.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     draining: bool,
 }
@@ -110,12 +113,14 @@ async fn healthz() -> Json<Health> {
 async fn readyz(State(worker): State<Admin>) -> Response {
     let draining = worker.draining.is_cancelled();
     let front = worker.front.load();
-    let state = front.gate.limiter().redis().map(RedisLimiter::state);
+    let redis = front.gate.limiter().redis();
+    let state = redis.map(RedisLimiter::state);
     let readiness = Readiness {
         ready: !draining,
         store: if state.is_some() { "redis" } else { "local" },
         redis: state.as_ref().map(|state| Redis { connected: state.is_ok() }),
         degraded: state.and_then(|state| state.err().map(|reason| reason.label())),
+        warnings: redis.map(RedisLimiter::warnings).unwrap_or_default(),
         draining,
     };
     let status = if draining { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };

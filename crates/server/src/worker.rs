@@ -129,6 +129,7 @@ impl Worker {
         let reported_to = backend.clone();
         let reporting = Arc::clone(&reporter);
         upkeep.spawn(async move { reporting.run(reported_to).await });
+        upkeep.spawn(watch_redis(backend.clone()));
         upkeep.spawn(stay_on_roster(backend.clone(), counted));
         upkeep.spawn(self.reloader.run());
         upkeep.spawn(metrics::keep_up());
@@ -163,6 +164,13 @@ async fn first_attempt(redis: &RedisLimiter) -> Option<String> {
 async fn stay_on_roster(backend: Backend, share: Share) {
     if let Some(redis) = backend.redis() {
         redis.join(share).await;
+    }
+}
+
+/// Keeps an eye on how Redis keeps keys.
+async fn watch_redis(backend: Backend) {
+    if let Some(redis) = backend.redis() {
+        redis.watch().await;
     }
 }
 

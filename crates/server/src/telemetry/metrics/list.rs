@@ -6,7 +6,8 @@
 
 use metrics::{describe_counter, describe_gauge, describe_histogram};
 use transom_redis::metrics::{
-    BATCH_SIZE, BREAKER_OPEN, BREAKER_OPENED, CALL_DURATION, CONNECTED_LANES, ERRORS, RECONNECTS,
+    BATCH_SIZE, BREAKER_OPEN, BREAKER_OPENED, CALL_DURATION, CLOCK_STEPS, CONNECTED_LANES, ERRORS,
+    EVICTED_KEYS, EVICTS, RECONNECTS,
 };
 
 /// Decisions.
@@ -161,6 +162,25 @@ pub const METRICS: &[Metric] = &[
         name: BREAKER_OPENED,
         kind: Kind::Counter,
         help: "How often a circuit breaker in front of Redis has opened.",
+        labels: &[],
+    },
+    Metric {
+        name: CLOCK_STEPS,
+        kind: Kind::Counter,
+        help: "Steps of the clock of Redis by more than 250 ms, seen by comparing it with the \
+               worker's; direction is forward or back.",
+        labels: &["direction"],
+    },
+    Metric {
+        name: EVICTS,
+        kind: Kind::Gauge,
+        help: "Whether Redis would evict keys when its memory is full (1), and so forget limits.",
+        labels: &[],
+    },
+    Metric {
+        name: EVICTED_KEYS,
+        kind: Kind::Gauge,
+        help: "Keys that Redis has evicted since it started.",
         labels: &[],
     },
     Metric {
