@@ -5,6 +5,7 @@
 
 pub mod checker;
 pub mod clock;
+pub mod fake_redis;
 pub mod fleet;
 pub mod kubernetes;
 pub mod oracle;

@@ -12,6 +12,7 @@ mod console;
 mod deployed;
 mod drain;
 mod exempt;
+mod failure_policy;
 mod first_minute;
 mod forged;
 mod identity_modes;

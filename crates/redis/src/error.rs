@@ -60,7 +60,9 @@ pub(crate) fn of_call(error: &RedisError) -> Unavailable {
         return refusal(code, error.detail().unwrap_or_default());
     }
     match error.kind() {
-        ErrorKind::Parse | ErrorKind::UnexpectedReturnType => Unavailable::Reply(error.to_string()),
+        // What is not the protocol leaves nothing behind that could be read.
+        ErrorKind::Parse => Unavailable::ConnectionLost,
+        ErrorKind::UnexpectedReturnType => Unavailable::Reply(error.to_string()),
         _ if error.is_timeout() => Unavailable::Deadline,
         _ => Unavailable::ConnectionLost,
     }
