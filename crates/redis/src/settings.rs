@@ -30,8 +30,8 @@ const SPARE_CONNECTIONS: usize = 3;
 /// How Redis is reached and how long it may take.
 #[derive(Clone)]
 pub struct Settings {
-    /// `redis://`, `rediss://` (TLS) or `unix://`, with user, password and database.
-    pub url: String,
+    /// Where it is.
+    pub servers: Servers,
     /// Certificates beyond the public ones.
     pub tls: Tls,
     /// The longest a decision may take.
@@ -40,6 +40,33 @@ pub struct Settings {
     pub prefix: String,
     /// Connections that carry decisions; at least 1.
     pub lanes: usize,
+}
+
+/// Where Redis is. An address is `redis://` or, with TLS, `rediss://`, with user, password and
+/// database.
+#[derive(Clone)]
+#[non_exhaustive]
+pub enum Servers {
+    /// One server; `unix://` leads to it too.
+    Single(String),
+    /// A master that sentinels watch.
+    Sentinel(Sentinels),
+    /// Some nodes of a cluster, which tell of the others.
+    Cluster(Vec<String>),
+}
+
+/// Sentinels, and the master that they are asked for.
+#[derive(Clone)]
+pub struct Sentinels {
+    /// Their addresses, port 26379 unless given. User, password, database and TLS are those of the
+    /// master; TLS holds for the sentinels too.
+    pub nodes: Vec<String>,
+    /// The name of the master.
+    pub master: String,
+    /// The user that the sentinels ask for.
+    pub user: Option<String>,
+    /// The password that the sentinels ask for.
+    pub password: Option<String>,
 }
 
 /// Certificates for TLS, in PEM.
@@ -55,7 +82,7 @@ impl Settings {
     /// The defaults for a server at `url`: 50 ms, two lanes, the prefix `transom:1`.
     pub fn new(url: &str) -> Self {
         Self {
-            url: url.to_owned(),
+            servers: Servers::Single(url.to_owned()),
             tls: Tls::default(),
             deadline: Duration::from_millis(50),
             prefix: DEFAULT_PREFIX.to_owned(),
@@ -65,12 +92,17 @@ impl Settings {
 
     /// The server that decides.
     pub(crate) fn primary(&self) -> Result<Primary, OpenError> {
-        Ok(Primary::Fixed(self.pool()?))
+        match &self.servers {
+            Servers::Single(url) => Ok(Primary::Fixed(self.pool(url)?)),
+            Servers::Sentinel(_) | Servers::Cluster(_) => {
+                Err(OpenError::Address("only a single server is in this build".to_owned()))
+            }
+        }
     }
 
     /// A pool that makes, counts and replaces the connections.
-    fn pool(&self) -> Result<Pool, OpenError> {
-        let info = self.connection_info()?;
+    fn pool(&self, url: &str) -> Result<Pool, OpenError> {
+        let info = self.connection_info(url)?;
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
             .set_response_timeout(Some(STUCK_AFTER))
@@ -90,12 +122,12 @@ impl Settings {
             .map_err(|error| OpenError::Pool(error.to_string()))
     }
 
-    fn connection_info(&self) -> Result<ConnectionInfo, OpenError> {
-        if self.url.ends_with("#insecure") {
+    fn connection_info(&self, url: &str) -> Result<ConnectionInfo, OpenError> {
+        if url.ends_with("#insecure") {
             return Err(OpenError::Insecure);
         }
         let address = |error: redis::RedisError| OpenError::Address(error.to_string());
-        let info = self.url.as_str().into_connection_info().map_err(address)?;
+        let info = url.into_connection_info().map_err(address)?;
         let encrypted = matches!(info.addr(), ConnectionAddr::TcpTls { .. });
         let info = if encrypted { self.with_tls(info)? } else { info };
         // Naming the client library would ask for one more right, and only some servers know it.
@@ -142,6 +174,22 @@ impl fmt::Debug for Settings {
     }
 }
 
+impl fmt::Debug for Servers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Single(_) => "Single(…)",
+            Self::Sentinel(_) => "Sentinel(…)",
+            Self::Cluster(_) => "Cluster(…)",
+        })
+    }
+}
+
+impl fmt::Debug for Sentinels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sentinels").field("master", &self.master).finish_non_exhaustive()
+    }
+}
+
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tls").finish_non_exhaustive()
@@ -161,18 +209,18 @@ mod tests {
             "unix:///run/redis.sock",
             "redis+unix:///run/redis.sock?db=1",
         ] {
-            assert!(Settings::new(url).pool().is_ok(), "{url}");
+            assert!(Settings::new(url).pool(url).is_ok(), "{url}");
         }
     }
 
     #[test]
     fn a_bad_address_is_refused_and_its_password_not_shown() {
         for url in ["http://user:s3cret@localhost", "redis://user:s3cret@[::1", "", "localhost"] {
-            let error = Settings::new(url).pool().err().map(|error| error.to_string());
+            let error = Settings::new(url).pool(url).err().map(|error| error.to_string());
             let said = error.unwrap_or_else(|| panic!("{url:?} was taken"));
             assert!(!said.contains("s3cret"), "{said}");
         }
-        let insecure = Settings::new("rediss://localhost/#insecure").pool();
+        let insecure = Settings::new("").pool("rediss://localhost/#insecure");
         assert!(matches!(insecure, Err(OpenError::Insecure)));
         let shown = format!("{:?}", Settings::new("redis://u:s3cret@localhost"));
         assert!(!shown.contains("s3cret"));
