@@ -11,6 +11,7 @@ use redis::{
     IntoConnectionInfo, TlsCertificates,
 };
 
+use crate::cluster::Address;
 use crate::error::OpenError;
 use crate::primary::Primary;
 
@@ -100,9 +101,37 @@ impl Settings {
         }
     }
 
-    /// A pool that makes, counts and replaces the connections.
-    fn pool(&self, url: &str) -> Result<Pool, OpenError> {
+    /// A node of a cluster, and where it is.
+    pub(crate) fn node(&self, url: &str) -> Result<(Address, Primary), OpenError> {
         let info = self.connection_info(url)?;
+        let (ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. }) =
+            info.addr()
+        else {
+            let reason = "a node of a cluster has a host and a port".to_owned();
+            return Err(OpenError::Address(reason));
+        };
+        let address = Address { host: host.as_str().into(), port: *port };
+        Ok((address, Primary::Fixed(self.pool_of(info)?)))
+    }
+
+    /// A node of a cluster that is reached as the one at `url` is, but elsewhere.
+    pub(crate) fn node_at(&self, url: &str, at: &Address) -> Result<Primary, OpenError> {
+        let info = self.connection_info(url)?;
+        let mut addr = info.addr().clone();
+        if let ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } =
+            &mut addr
+        {
+            (*host, *port) = (at.host.to_string(), at.port);
+        }
+        Ok(Primary::Fixed(self.pool_of(info.set_addr(addr))?))
+    }
+
+    fn pool(&self, url: &str) -> Result<Pool, OpenError> {
+        self.pool_of(self.connection_info(url)?)
+    }
+
+    /// A pool that makes, counts and replaces the connections.
+    fn pool_of(&self, info: ConnectionInfo) -> Result<Pool, OpenError> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
             .set_response_timeout(Some(STUCK_AFTER))
