@@ -22,7 +22,7 @@ pub(crate) const RIGHTS: &str = "resetkeys ~transom:1:* resetchannels -@all +eva
     +hincrby +hkeys +hdel +scan +xadd +xrevrange \
     +info +multi +exec +ping +unwatch";
 
-async fn decides(settings: &Settings) -> Result<(), Unavailable> {
+pub(crate) async fn decides(settings: &Settings) -> Result<(), Unavailable> {
     let limiter = RedisLimiter::open(settings).unwrap();
     limiter.connected().await?;
     let asked = request("a", 60, 2, 1);
@@ -45,7 +45,7 @@ async fn a_unix_socket_carries_decisions() {
 }
 
 /// Everything that an operator may do.
-async fn operates(limiter: &RedisLimiter) -> Result<(), Unavailable> {
+pub(crate) async fn operates(limiter: &RedisLimiter) -> Result<(), Unavailable> {
     let (user, note) = (Identity::user("a").unwrap(), Note::default());
     let lasting = Some(Duration::from_secs(9));
     for lasting in [lasting, None] {
@@ -133,7 +133,7 @@ fn openssl(folder: &Path, arguments: &[&str]) {
 }
 
 /// A private authority, and a server's and a client's certificate signed by it.
-fn certificates(folder: &Path) {
+pub(crate) fn certificates(folder: &Path) {
     let key = ["-newkey", "rsa:2048", "-nodes"];
     let ca = [
         "req",

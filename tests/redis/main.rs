@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 mod api_keys;
+mod cluster;
 mod connection;
 mod doctor;
 mod lanes;

@@ -5,6 +5,7 @@
 
 pub mod checker;
 pub mod clock;
+pub mod cluster;
 pub mod fake_redis;
 pub mod fleet;
 pub mod kubernetes;
@@ -13,4 +14,5 @@ pub mod redis_server;
 pub mod trace;
 pub mod windows;
 
+pub use cluster::Cluster;
 pub use redis_server::RedisServer;
