@@ -21,6 +21,8 @@ const SLOTS: u16 = 16_384;
 pub struct Cluster {
     nodes: Vec<RedisServer>,
     primaries: usize,
+    /// What the nodes call each other.
+    ids: Vec<String>,
 }
 
 impl Cluster {
@@ -63,9 +65,13 @@ impl Cluster {
             RedisServer::spawn_on(port, &all)
         };
         let nodes: Vec<_> = (0..primaries * (1 + replicas)).map(spawn).collect();
-        let cluster = Self { nodes, primaries };
+        let mut cluster = Self { nodes, primaries, ids: Vec::new() };
         for node in &cluster.nodes {
             node.ready().await;
+        }
+        for place in 0..cluster.nodes.len() {
+            let id = cluster.ask(place, &["CLUSTER", "MYID"]).await;
+            cluster.ids.push(id);
         }
         cluster.join().await;
         cluster
@@ -90,8 +96,8 @@ impl Cluster {
         }
         self.agree("cluster_known_nodes", &self.nodes.len().to_string()).await;
         for replica in self.primaries..self.nodes.len() {
-            let primary = self.id(replica % self.primaries).await;
-            self.ask::<()>(replica, &["CLUSTER", "REPLICATE", &primary]).await;
+            let primary = &self.ids[replica % self.primaries];
+            self.ask::<()>(replica, &["CLUSTER", "REPLICATE", primary]).await;
         }
         self.agree("cluster_state", "ok").await;
         self.agree("cluster_slots_ok", &SLOTS.to_string()).await;
@@ -173,10 +179,6 @@ impl Cluster {
         client.get_multiplexed_async_connection().await
     }
 
-    async fn id(&self, place: usize) -> String {
-        self.ask(place, &["CLUSTER", "MYID"]).await
-    }
-
     /// The slot of a key, as a node says.
     pub async fn slot_of(&self, key: &str) -> u16 {
         self.ask(self.alive(), &["CLUSTER", "KEYSLOT", key]).await
@@ -188,17 +190,14 @@ impl Cluster {
     ///
     /// If no node has it.
     pub async fn node_of(&self, slot: u16) -> usize {
-        type Row = (u16, u16, (String, u16, redis::Value));
         let rows: Vec<redis::Value> = self.ask(self.alive(), &["CLUSTER", "SLOTS"]).await;
-        for row in rows {
-            let redis::Value::Array(mut row) = row else { panic!("{row:?}") };
-            row.truncate(3);
-            let redis::Value::Array(primary) = &mut row[2] else { panic!("{row:?}") };
-            primary.truncate(3);
-            let (first, last, (_, port, _)): Row =
-                redis::from_redis_value(redis::Value::Array(row)).unwrap();
-            if (first..=last).contains(&slot) {
-                return (0..self.nodes.len()).find(|place| self.port(*place) == port).unwrap();
+        for row in &rows {
+            let redis::Value::Array(row) = row else { panic!("{row:?}") };
+            let redis::Value::Array(primary) = &row[2] else { panic!("{row:?}") };
+            let number = |value| redis::from_redis_value_ref::<u16>(value).unwrap();
+            if (number(&row[0])..=number(&row[1])).contains(&slot) {
+                let id: String = redis::from_redis_value_ref(&primary[2]).unwrap();
+                return self.ids.iter().position(|known| *known == id).unwrap();
             }
         }
         panic!("no node has slot {slot}");
@@ -247,9 +246,9 @@ impl Cluster {
     /// Begins to move a slot: from here on both nodes send each other's clients back and forth.
     pub async fn begin_move(&self, slot: u16, to: usize) -> usize {
         let from = self.node_of(slot).await;
-        let (slot, [source, target]) = (slot.to_string(), [self.id(from).await, self.id(to).await]);
-        self.ask::<()>(to, &["CLUSTER", "SETSLOT", &slot, "IMPORTING", &source]).await;
-        self.ask::<()>(from, &["CLUSTER", "SETSLOT", &slot, "MIGRATING", &target]).await;
+        let (slot, source, target) = (slot.to_string(), &self.ids[from], &self.ids[to]);
+        self.ask::<()>(to, &["CLUSTER", "SETSLOT", &slot, "IMPORTING", source]).await;
+        self.ask::<()>(from, &["CLUSTER", "SETSLOT", &slot, "MIGRATING", target]).await;
         from
     }
 
@@ -266,10 +265,10 @@ impl Cluster {
             words.extend(keys.iter().map(String::as_str));
             self.ask::<redis::Value>(from, &words).await;
         }
-        let target = self.id(to).await;
+        let target = &self.ids[to];
         // The new owner first: a slot that nobody owns is refused by both.
         for place in [to, from] {
-            self.ask::<()>(place, &["CLUSTER", "SETSLOT", &slot, "NODE", &target]).await;
+            self.ask::<()>(place, &["CLUSTER", "SETSLOT", &slot, "NODE", target]).await;
         }
     }
 
