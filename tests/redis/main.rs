@@ -11,4 +11,5 @@ mod operations;
 mod roster;
 mod script;
 mod sentinel;
+mod sentinel_access;
 mod setup;
