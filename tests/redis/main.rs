@@ -6,6 +6,7 @@
 mod api_keys;
 mod connection;
 mod doctor;
+mod health;
 mod lanes;
 mod operations;
 mod roster;
