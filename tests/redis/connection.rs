@@ -1,9 +1,11 @@
 //! Ways to reach Redis: a Unix socket, TLS with a private authority, an ACL user.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use redis::aio::MultiplexedConnection;
 use transom_core::{
     Change, Counts, Denied, Held, Identity, LimitedBy, Limiter, Limits, Mode, Note, Operations,
     PenaltyRules, PolicyName, Request, Scope, Share, Unavailable,
@@ -20,7 +22,7 @@ pub(crate) const RIGHTS: &str = "resetkeys ~transom:1:* resetchannels -@all +eva
     +zremrangebyrank +zincrby +pexpire +persist +pttl \
     +type +del +get +set +incr +hget +hset +hmget +hgetall \
     +hincrby +hkeys +hdel +scan +xadd +xrevrange \
-    +info +multi +exec +ping +unwatch";
+    +info +multi +exec +ping +role";
 
 pub(crate) async fn decides(settings: &Settings) -> Result<(), Unavailable> {
     let limiter = RedisLimiter::open(settings).unwrap();
@@ -42,6 +44,14 @@ async fn a_unix_socket_carries_decisions() {
     let socket = socket.to_str().unwrap();
     let _server = RedisServer::process(&["--unixsocket", socket]).await;
     decides(&settings(&format!("unix://{socket}"))).await.unwrap();
+}
+
+/// What a server has refused, and to whom.
+pub(crate) async fn acl_log(
+    connection: &mut MultiplexedConnection,
+) -> Vec<HashMap<String, String>> {
+    let mut log = redis::cmd("ACL");
+    log.arg("LOG").query_async(connection).await.unwrap()
 }
 
 /// Everything that an operator may do.
@@ -111,9 +121,7 @@ async fn an_acl_user_with_the_least_rights_carries_decisions() {
     limiter.leave().await;
     operates(&limiter).await.unwrap();
 
-    let mut log = redis::cmd("ACL");
-    log.arg("LOG");
-    let refused: Vec<redis::Value> = log.query_async(&mut connection).await.unwrap();
+    let refused = acl_log(&mut connection).await;
     assert!(refused.is_empty(), "{refused:?}");
     let readme = std::fs::read_to_string(repository().join("README.md")).unwrap();
     let shown = readme.replace("\\\n", " ").replace('\'', "");

@@ -11,6 +11,7 @@ pub mod fleet;
 pub mod kubernetes;
 pub mod oracle;
 pub mod redis_server;
+pub mod sentinel;
 pub mod trace;
 pub mod windows;
 

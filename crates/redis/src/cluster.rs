@@ -21,6 +21,7 @@ use self::route::Redirected;
 use crate::error::OpenError;
 use crate::metrics::ClusterMetrics;
 use crate::node::Node;
+use crate::primary::{Dialer, Primary};
 use crate::script::Script;
 use crate::settings::Settings;
 
@@ -31,9 +32,11 @@ pub(crate) const HOPS_MAX: u8 = 3;
 #[derive(Debug)]
 pub(crate) struct Cluster {
     this: Weak<Self>,
-    settings: Settings,
-    /// A node of the configuration; all are reached as it is.
-    seed: String,
+    /// How each node is reached: as the first of the configuration is.
+    dialer: Dialer,
+    lanes: usize,
+    /// How many connections to a node there may be.
+    connections: usize,
     script: Script,
     map: ArcSwap<Map>,
     /// Held by who replaces the map.
@@ -52,14 +55,18 @@ impl Cluster {
         seeds: &[String],
         script: Script,
     ) -> Result<Arc<Self>, OpenError> {
-        let Some(seed) = seeds.first().cloned() else {
+        let dialers = seeds.iter().map(|url| Dialer::new(url, &settings.tls));
+        let dialers = dialers.collect::<Result<Vec<_>, _>>()?;
+        let Some(dialer) = dialers.first().cloned() else {
             return Err(OpenError::Address("a cluster takes the address of a node".to_owned()));
         };
-        let seeds = seeds.iter().map(|url| settings.node(url)).collect::<Result<Vec<_>, _>>()?;
+        let seed = |dialer: &Dialer| Ok((address_of(dialer)?, Primary::Fixed(dialer.pool(1)?)));
+        let seeds = dialers.iter().map(seed).collect::<Result<Vec<_>, OpenError>>()?;
         let cluster = Arc::new_cyclic(|this| Self {
             this: Weak::clone(this),
-            settings: settings.clone(),
-            seed,
+            dialer,
+            lanes: settings.lanes,
+            connections: settings.connections(),
             script,
             map: ArcSwap::from_pointee(Map::empty()),
             replacing: Mutex::new(()),
@@ -149,11 +156,12 @@ impl Cluster {
     }
 
     fn make(&self, address: &Address) -> Option<Arc<Node>> {
-        match self.settings.node_at(&self.seed, address) {
-            Ok(primary) => {
+        let dialer = self.dialer.to(&address.host, address.port);
+        match dialer.pool(self.connections) {
+            Ok(pool) => {
                 let member = Member { address: address.clone(), cluster: Weak::clone(&self.this) };
-                let lanes = self.settings.lanes;
-                Some(Arc::new(Node::start(primary, self.script.clone(), lanes, member)))
+                let (primary, script) = (Primary::Fixed(pool), self.script.clone());
+                Some(Arc::new(Node::start(primary, script, self.lanes, member)))
             }
             Err(error) => {
                 tracing::warn!(%address, %error, "a node of the cluster cannot be used");
@@ -169,6 +177,12 @@ impl Cluster {
         let map = Map::of(ranges, |address| known.node(address).or_else(|| self.make(address)));
         self.map.store(Arc::new(map));
     }
+}
+
+fn address_of(dialer: &Dialer) -> Result<Address, OpenError> {
+    let alone = Member::of_none().address;
+    Address::parse(&dialer.address(), &alone)
+        .ok_or_else(|| OpenError::Address("a node of a cluster has a host and a port".to_owned()))
 }
 
 /// Where a request is to go, and whether it is to say that it was sent by another node.

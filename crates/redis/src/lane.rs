@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use deadpool_redis::Connection;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout_at;
@@ -14,10 +13,9 @@ use transom_core::Unavailable;
 use crate::breaker::Breaker;
 use crate::clock::ClockWatch;
 use crate::cluster::{HOPS_MAX, Member, Redirect};
-use crate::connection::{IDLE_CHECK, discard, establish, ping};
 use crate::error;
 use crate::metrics::LaneMetrics;
-use crate::primary::Primary;
+use crate::primary::{Link, Primary};
 use crate::reply::{self, Answer};
 use crate::script::{Call, Item, Script};
 
@@ -237,34 +235,39 @@ impl Lane {
             self.health.lost(closed);
             self.metrics.lost();
             self.member.lost();
-            discard(connection);
+            connection.discard();
             if closed {
                 return;
             }
         }
     }
 
-    async fn connect(&self) -> Option<Connection> {
-        establish(&self.primary, |reason| {
+    async fn connect(&self) -> Option<Link> {
+        let failed = |reason| {
             self.health.failed(reason);
             !self.waiting.try_lock().is_ok_and(|waiting| waiting.is_closed())
-        })
-        .await
+        };
+        self.primary.establish(failed).await
     }
 
-    /// Carries calls until the connection fails (false) or nobody is left to ask (true).
-    async fn carry(&self, connection: &mut Connection) -> bool {
+    /// Carries calls until the connection should carry none any more (false) or nobody is left to
+    /// ask (true).
+    async fn carry(&self, link: &mut Link) -> bool {
         let mut batch = Vec::with_capacity(BATCH_MAX);
         loop {
-            match tokio::time::timeout(IDLE_CHECK, self.take(&mut batch)).await {
-                Ok(false) => return true,
-                Ok(true) => {
-                    if !self.call(connection, &mut batch).await {
+            tokio::select! {
+                biased;
+                // A lane that is never idle is checked too.
+                () = link.due() => {
+                    if link.check().await.is_err() {
                         return false;
                     }
                 }
-                Err(_idle) => {
-                    if ping(connection).await.is_err() {
+                more = self.take(&mut batch) => {
+                    if !more {
+                        return true;
+                    }
+                    if !self.call(link, &mut batch).await {
                         return false;
                     }
                 }
@@ -292,7 +295,7 @@ impl Lane {
 
     /// Calls the script for the whole batch, once for each slot; whether the connection is still
     /// good.
-    async fn call(&self, connection: &mut Connection, batch: &mut Vec<Job>) -> bool {
+    async fn call(&self, link: &mut Link, batch: &mut Vec<Job>) -> bool {
         batch.retain(|job| !job.caller.answer.is_closed());
         if batch.is_empty() {
             return true;
@@ -303,7 +306,7 @@ impl Lane {
         let (items, callers): (Vec<_>, Vec<_>) =
             batch.drain(..).map(|job| (job.item, job.caller)).unzip();
         let sent = Instant::now();
-        let answers = self.answers(connection, &items, &callers).await;
+        let answers = self.answers(link, &items, &callers).await;
         if let Some(Ok(verdict)) = answers.iter().find(|answer| answer.is_ok()) {
             self.clock.read(verdict.at_us, sent, Instant::now());
         }
@@ -318,12 +321,7 @@ impl Lane {
     }
 
     /// Sends the calls of a batch at once, and reads the answer to each request.
-    async fn answers(
-        &self,
-        connection: &mut Connection,
-        items: &[Item],
-        callers: &[Caller],
-    ) -> Vec<Answer> {
+    async fn answers(&self, link: &mut Link, items: &[Item], callers: &[Caller]) -> Vec<Answer> {
         let mut rest = items;
         let calls: Vec<_> = callers
             .chunk_by(|one, next| one.call() == next.call())
@@ -333,7 +331,7 @@ impl Lane {
                 Some(Call { items, asking: alike.first()?.asking })
             })
             .collect();
-        let replies = self.script.call_each(&mut **connection, &calls).await;
+        let replies = self.script.call_each(&mut **link, &calls).await;
         let mut answers = Vec::with_capacity(items.len());
         for (call, reply) in calls.iter().zip(replies) {
             let decoded = match reply {

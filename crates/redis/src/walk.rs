@@ -4,17 +4,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_redis::Connection;
 use redis::aio::MultiplexedConnection;
 use redis::{FromRedisValue, Pipeline, RedisError, RedisResult, Value};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::timeout;
 use transom_core::Unavailable;
 
-use crate::connection::discard;
 use crate::control::{self, Control};
 use crate::error;
 use crate::node::Node;
+use crate::primary::Link;
 use crate::settings::STUCK_AFTER;
 
 /// How long a walk waits for those that were asked for before it.
@@ -35,15 +34,15 @@ impl Walks {
     }
 }
 
-async fn connect(node: &Node) -> Result<Connection, Unavailable> {
+async fn connect(node: &Node) -> Result<Link, Unavailable> {
     let connection = node.primary.connection().await;
     connection.map_err(|reason| Unavailable::Unreachable { reason })
 }
 
-/// A connection that nobody else uses. It goes back to the pool when this is dropped.
+/// A connection that nobody else uses.
 pub(crate) struct Own {
     /// Until it is lost.
-    connection: Option<Connection>,
+    connection: Option<Link>,
     _turn: OwnedMutexGuard<()>,
 }
 
@@ -66,16 +65,15 @@ impl Own {
 
     /// Goes on to another server.
     async fn go_on(&mut self, node: &Node) -> Result<(), Unavailable> {
-        // First, so that the pool has it back.
-        self.connection = None;
+        self.discard();
         self.connection = Some(connect(node).await?);
         Ok(())
     }
 
-    /// Keeps the connection from the pool: its state is not known.
+    /// Closes the connection: its state is not known.
     pub(crate) fn discard(&mut self) {
         if let Some(connection) = self.connection.take() {
-            discard(connection);
+            connection.discard();
         }
     }
 }

@@ -102,7 +102,10 @@ fn cluster_slots() -> Cmd {
 
 async fn ask_seed(seed: &Primary) -> Result<Value, String> {
     let mut connection = seed.connection().await?;
-    cluster_slots().query_async(&mut *connection).await.map_err(|error| error.to_string())
+    let reply = cluster_slots().query_async(&mut *connection).await;
+    // Nobody asks again soon.
+    connection.discard();
+    reply.map_err(|error: redis::RedisError| error.to_string())
 }
 
 /// The ranges in a reply; a node that knows of none is in no cluster.
