@@ -230,17 +230,33 @@ impl Cluster {
 
     /// Makes a replica the primary, with the consent of the old one, and waits for it.
     pub async fn failover(&self, replica: usize) {
-        self.ask::<()>(replica, &["CLUSTER", "FAILOVER"]).await;
-        self.promoted(replica).await;
+        let promoted = async || {
+            // The old one may take longer than the five seconds that it has.
+            let _: Result<(), _> = self.try_ask(replica, &["CLUSTER", "FAILOVER"]).await;
+            self.is_promoted(replica, Duration::from_secs(6)).await
+        };
+        eventually("the replica is promoted by consent", promoted).await;
     }
 
     /// Waits until a node takes writes.
+    ///
+    /// # Panics
+    ///
+    /// If it does not within a minute.
     pub async fn promoted(&self, replica: usize) {
-        let promoted = async || {
+        assert!(self.is_promoted(replica, AGREED_WITHIN).await, "no replica took over");
+    }
+
+    async fn is_promoted(&self, replica: usize, within: Duration) -> bool {
+        let started = Instant::now();
+        while started.elapsed() < within {
             let role: Result<Vec<redis::Value>, _> = self.try_ask(replica, &["ROLE"]).await;
-            role.is_ok_and(|role| role[0] == redis::Value::BulkString(b"master".to_vec()))
-        };
-        eventually("the replica is promoted", promoted).await;
+            if role.is_ok_and(|role| role[0] == redis::Value::BulkString(b"master".to_vec())) {
+                return true;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        false
     }
 
     /// Begins to move a slot: from here on both nodes send each other's clients back and forth.
@@ -266,8 +282,10 @@ impl Cluster {
             self.ask::<redis::Value>(from, &words).await;
         }
         let target = &self.ids[to];
-        // The new owner first: a slot that nobody owns is refused by both.
-        for place in [to, from] {
+        // The new owner first: a slot that nobody owns is refused by both. The others hear of it
+        // by and by, or are told here.
+        let others = (0..self.primaries).filter(|place| *place != to && *place != from);
+        for place in [to, from].into_iter().chain(others) {
             self.ask::<()>(place, &["CLUSTER", "SETSLOT", &slot, "NODE", target]).await;
         }
     }
