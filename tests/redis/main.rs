@@ -11,3 +11,4 @@ mod operations;
 mod roster;
 mod script;
 mod setup;
+mod versions;

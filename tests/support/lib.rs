@@ -7,9 +7,11 @@ pub mod checker;
 pub mod clock;
 pub mod fleet;
 pub mod kubernetes;
+pub mod not_run;
 pub mod oracle;
 pub mod redis_server;
 pub mod trace;
 pub mod windows;
 
+pub use not_run::not_run;
 pub use redis_server::RedisServer;
