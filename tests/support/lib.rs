@@ -4,7 +4,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 pub mod checker;
+pub mod clients;
 pub mod clock;
+pub mod decisions;
 pub mod fleet;
 pub mod kubernetes;
 pub mod not_run;
