@@ -149,10 +149,11 @@ impl RedisServer {
     /// If the server does not answer.
     pub async fn connect(&self) -> MultiplexedConnection {
         let client = redis::Client::open(self.url.as_str()).unwrap();
-        // What a test has done in one call may take seconds on a machine that is busy.
-        let patient = AsyncConnectionConfig::new().set_response_timeout(Some(READY_WITHIN));
-        let connected = client.get_multiplexed_async_connection_with_config(&patient).await;
-        connected.expect("the test's redis answers")
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(READY_WITHIN))
+            .set_response_timeout(Some(READY_WITHIN));
+        let connection = client.get_multiplexed_async_connection_with_config(&config).await;
+        connection.expect("the test's redis answers")
     }
 
     async fn ready(&self) {
