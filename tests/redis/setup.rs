@@ -26,10 +26,7 @@ pub(crate) fn settings(url: &str) -> Settings {
 
 impl Setup {
     pub(crate) async fn new() -> Self {
-        Self::on(RedisServer::start().await).await
-    }
-
-    pub(crate) async fn on(server: RedisServer) -> Self {
+        let server = RedisServer::start().await;
         let limiter = RedisLimiter::open(&settings(&server.url)).unwrap();
         limiter.connected().await.unwrap();
         let connection = server.connect().await;
