@@ -13,11 +13,11 @@ use tokio::sync::Mutex;
 use transom_core::PolicyName;
 use transom_redis::Digest;
 use transom_tests::checker::{Clock, Key, Outcome, Record, check, check_members};
+use transom_tests::clients::{CONNECTIONS, Client, Got, KEYS, Load, Seen};
+use transom_tests::decisions::{ahead_ns, decisions, unknown};
 use transom_tests::fleet::monotonic_ns;
 use transom_tests::windows::Windows;
 
-use crate::clients::{CONNECTIONS, Client, Got, KEYS, Load, Seen};
-use crate::decisions::decisions;
 use crate::docker::{Compose, docker};
 use crate::stack::{ADMIN_TOKEN, Stack};
 
@@ -46,8 +46,6 @@ second = 2
 const MEANWHILE: usize = 2_000;
 /// How long the logs may take to hold what clients have been told.
 const LOGGED_WITHIN: Duration = Duration::from_secs(20);
-/// More than two clocks drift apart in a test.
-const DRIFT_NS: u64 = 1_000_000_000;
 
 /// One stack at a time: they would slow each other down.
 pub(crate) static ALONE: Mutex<()> = Mutex::const_new(());
@@ -110,14 +108,7 @@ async fn a_fleet_is_one_limiter_while_its_workers_die_multiply_and_restart() {
     }
 
     // What a killed worker charged without a word, if anything.
-    records.extend(failed.iter().map(|seen| Record {
-        worker: 1,
-        key: seen.key.clone(),
-        cost: 1,
-        outcome: Outcome::Unknown("the worker was killed".to_owned()),
-        sent_ns: seen.sent_ns + ahead_ns - DRIFT_NS,
-        received_ns: seen.received_ns + ahead_ns + DRIFT_NS,
-    }));
+    records.extend(failed.iter().map(|seen| unknown(seen, 1, ahead_ns)));
     let windows = Windows::read(&mut redis, "transom:1").await;
     let mut report = check(&records, Clock::REDIS);
     let kept = windows.minute_logs();
@@ -176,13 +167,6 @@ async fn two_of_three_are_admitted(stack: &Stack) -> Vec<Seen> {
         seen.push(Seen { key: key.clone(), sent_ns, received_ns: monotonic_ns(), got });
     }
     seen
-}
-
-/// How far the clock of Redis is ahead of the clients', in which every answer is a little late.
-async fn ahead_ns(redis: &mut redis::aio::MultiplexedConnection) -> u64 {
-    let (seconds, micros): (u64, u64) =
-        redis::cmd("TIME").query_async(redis).await.expect("the time");
-    (seconds * 1_000_000 + micros) * 1_000 - monotonic_ns()
 }
 
 /// What all workers have logged, once it is as much as the clients were told.

@@ -1,8 +1,6 @@
 //! What needs a Docker engine: the image and the compose file, as a stranger would start them.
 
-mod clients;
 mod compose;
-mod decisions;
 mod docker;
 mod observability;
 mod stack;

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use http::HeaderMap;
 use serde_json::Value;
+use transom_tests::clients::Client;
 
-use crate::clients::Client;
 use crate::compose::{ALONE, config};
 use crate::docker::{Compose, done};
 use crate::stack::Stack;

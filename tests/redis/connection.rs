@@ -11,8 +11,8 @@ use transom_core::{
     PenaltyRules, PolicyName, Request, Scope, Share, Unavailable,
 };
 use transom_redis::{RedisLimiter, Settings, Tls};
-use transom_tests::RedisServer;
-use transom_tests::redis_server::{free_port, repository};
+use transom_tests::redis_server::{free_port, has_tls, repository};
+use transom_tests::{RedisServer, not_run};
 
 use crate::setup::{WITHIN, request, settings};
 
@@ -191,6 +191,9 @@ pub(crate) fn certificates(folder: &Path) {
 
 #[tokio::test]
 async fn tls_carries_decisions_and_verifies_both_sides() {
+    if !has_tls() {
+        return not_run("this server was built without TLS");
+    }
     let folder = tempfile::tempdir().unwrap();
     certificates(folder.path());
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();

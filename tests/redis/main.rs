@@ -15,3 +15,4 @@ mod script;
 mod sentinel;
 mod sentinel_access;
 mod setup;
+mod versions;

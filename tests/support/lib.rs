@@ -4,11 +4,14 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 pub mod checker;
+pub mod clients;
 pub mod clock;
 pub mod cluster;
+pub mod decisions;
 pub mod fake_redis;
 pub mod fleet;
 pub mod kubernetes;
+pub mod not_run;
 pub mod oracle;
 pub mod redis_server;
 pub mod sentinel;
@@ -16,4 +19,5 @@ pub mod trace;
 pub mod windows;
 
 pub use cluster::Cluster;
+pub use not_run::not_run;
 pub use redis_server::RedisServer;

@@ -1,6 +1,8 @@
 //! A Redis of a test's own: a container where a Docker engine answers, else a `redis-server`
 //! that the test starts itself on a free port. Never one that happens to run.
+//! `TRANSOM_REDIS_SERVER` names another binary to start, of Redis or Valkey, and no container then.
 
+use std::ffi::OsString;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -48,13 +50,13 @@ impl RedisServer {
     ///
     /// If none can be started; the message says what is missing.
     pub async fn start() -> Self {
-        let server =
-            if engine_answers() { Self::container().await } else { Self::process(&[]).await };
+        let in_container = named_binary().is_none() && engine_answers();
+        let server = if in_container { Self::container().await } else { Self::process(&[]).await };
         server.ready().await;
         server
     }
 
-    /// A `redis-server` of the machine with further arguments, in a folder of its own: for tests
+    /// A `redis-server` of the machine, or the one that was named, with further arguments, in a folder of its own: for tests
     /// that need a socket, certificates, or break the server.
     ///
     /// # Panics
@@ -69,7 +71,7 @@ impl RedisServer {
     /// The same on this port, and without waiting until it answers.
     pub(crate) fn spawn_on(port: u16, arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut command = Command::new("redis-server");
+        let mut command = Command::new(binary());
         command
             .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
             .args(["--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction"])
@@ -210,7 +212,34 @@ impl Drop for RedisServer {
 }
 
 fn spawn(command: &mut Command) -> Child {
-    command.spawn().expect("redis-server is missing: ./test installs it, or use your packages")
+    command.spawn().unwrap_or_else(|error| {
+        let program = command.get_program().display();
+        panic!("{program}: {error}; ./test installs redis-server, or use your packages")
+    })
+}
+
+/// The binary that `TRANSOM_REDIS_SERVER` names.
+fn named_binary() -> Option<OsString> {
+    std::env::var_os("TRANSOM_REDIS_SERVER").filter(|name| !name.is_empty())
+}
+
+/// The binary that tests start.
+pub fn binary() -> OsString {
+    named_binary().unwrap_or_else(|| "redis-server".into())
+}
+
+/// Whether the binary that tests start was built with TLS: asked for a listener with TLS and given
+/// no certificate, one with TLS misses the certificate, and one without refuses the listener.
+///
+/// # Panics
+///
+/// If there is no such binary.
+pub fn has_tls() -> bool {
+    let mut asked = Command::new(binary());
+    asked.args(["--port", "0", "--save", "", "--tls-port", &free_port().to_string()]);
+    let output = asked.output().expect("the binary that tests start");
+    let said = [output.stdout, output.stderr].concat();
+    String::from_utf8_lossy(&said).contains("tls-cert-file")
 }
 
 /// Whether a Docker engine answers on this machine.

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 mod arrows;
+mod compose;
+mod documents;
 mod kubernetes;
 mod lua;
 mod source;

@@ -61,6 +61,16 @@ fn only_the_redis_crate_takes_the_scripts_in() {
     }
 }
 
+/// Else `TRANSOM_REDIS_SERVER` would not be what a test is run on.
+#[test]
+fn a_server_of_redis_is_started_in_one_place() {
+    let by_name = concat!("Command::new(", "\"redis-server\")");
+    for path in files(&[".rs"]) {
+        let found = read(&path).contains(by_name);
+        assert!(!found, "{}: use redis_server::binary", path.display());
+    }
+}
+
 #[test]
 fn nothing_is_left_undone_or_skipped() {
     let marks = [concat!("todo", "!("), concat!("unimpl", "emented!("), concat!("#[", "ignore")];

@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use transom_tests::fleet::worker_binary;
 
 /// How long a process may take to serve, or to end. Long, for a machine that is busy.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// How often a state is looked at that is waited for.
 pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(10);
 

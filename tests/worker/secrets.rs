@@ -1,5 +1,8 @@
 //! Secrets with a mark: wherever a worker writes, none may be found.
 
+mod redis_files;
+mod tokens;
+
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -35,6 +38,7 @@ token = "MARKED-token-of-a-test"
 [log]
 level = "trace"
 decisions = true
+requests = true
 
 [[policy]]
 name = "default"
@@ -43,13 +47,16 @@ second = 4
 "#;
 
 fn assert_clean(what: &str, text: &str) {
-    let text_at = |at: usize| &text[at.saturating_sub(200)..(at + 50).min(text.len())];
+    let text_at = |at: usize| {
+        let around = &text.as_bytes()[at.saturating_sub(200)..(at + 50).min(text.len())];
+        String::from_utf8_lossy(around).into_owned()
+    };
     assert!(!text.contains(MARK), "{what}: {:?}", text.find(MARK).map(text_at));
 }
 
 /// A Redis whose user `worker` has a marked password, and a connection of its owner.
 async fn redis_with_a_password() -> (RedisServer, String, MultiplexedConnection) {
-    let server = RedisServer::start().await;
+    let server = RedisServer::process(&redis_files::ARGUMENTS).await;
     let mut connection = server.connect().await;
     let mut user = cmd("ACL");
     user.arg("SETUSER").arg("worker").arg("on").arg(format!(">{PASSWORD}"));
@@ -183,7 +190,7 @@ async fn contents(connection: &mut MultiplexedConnection) -> String {
 
 #[tokio::test]
 async fn no_secret_is_in_a_log_an_answer_or_redis() {
-    let (_server, url, mut connection) = redis_with_a_password().await;
+    let (server, url, mut connection) = redis_with_a_password().await;
     let settings = Settings { deadline: Duration::from_secs(5), ..Settings::new(&url) };
     let keys = RedisLimiter::open(&settings).unwrap().api_keys();
     keys.add(Digest::of(KEYS[0].as_bytes()), "42", "of a test").await.unwrap();
@@ -218,6 +225,10 @@ async fn no_secret_is_in_a_log_an_answer_or_redis() {
     }
     assert_clean("redis", &stored);
     assert!(!stored.contains(&key), "a key is kept nowhere");
+    for (what, text) in redis_files::all(&server, &mut connection).await {
+        assert_clean(what, &text);
+        assert!(!text.contains(&key), "a key is in {what}");
+    }
 
     worker.process.signal("TERM");
     let ended = worker.process.end().await;

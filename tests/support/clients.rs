@@ -15,11 +15,12 @@ use hyper_util::rt::TokioExecutor;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use transom_core::{Identity, PolicyName};
-use transom_tests::checker::Key;
-use transom_tests::fleet::monotonic_ns;
+
+use crate::checker::Key;
+use crate::fleet::monotonic_ns;
 
 /// Users and their API keys. Two keys of one user share its limits.
-pub(crate) const KEYS: [(&str, &str); 6] = [
+pub const KEYS: [(&str, &str); 6] = [
     ("ada", "ada-at-home"),
     ("ada", "ada-at-work"),
     ("ben", "ben"),
@@ -28,7 +29,7 @@ pub(crate) const KEYS: [(&str, &str); 6] = [
     ("eve", "eve"),
 ];
 /// Connections of a load, each of which waits for its answer before it asks again.
-pub(crate) const CONNECTIONS: usize = 32;
+pub const CONNECTIONS: usize = 32;
 /// Between an answer and the next request.
 const PAUSE: Duration = Duration::from_millis(25);
 /// A request without an answer by then has failed.
@@ -38,7 +39,7 @@ const PROGRESS_WITHIN: Duration = Duration::from_secs(60);
 
 /// What became of a request.
 #[derive(Debug)]
-pub(crate) enum Got {
+pub enum Got {
     /// 200.
     Admitted,
     /// 429.
@@ -49,26 +50,27 @@ pub(crate) enum Got {
 
 /// One request.
 #[derive(Debug)]
-pub(crate) struct Seen {
+pub struct Seen {
     /// Whose windows it is for.
-    pub(crate) key: Key,
+    pub key: Key,
     /// Before it went out, by the clock of [`monotonic_ns`].
-    pub(crate) sent_ns: u64,
+    pub sent_ns: u64,
     /// When its answer was there.
-    pub(crate) received_ns: u64,
+    pub received_ns: u64,
     /// What became of it.
-    pub(crate) got: Got,
+    pub got: Got,
 }
 
 /// A client with a connection of its own.
 #[derive(Debug, Clone)]
-pub(crate) struct Client {
+pub struct Client {
     pool: Pool<HttpConnector, Empty<Bytes>>,
     address: SocketAddr,
 }
 
 impl Client {
-    pub(crate) fn new(address: SocketAddr) -> Self {
+    /// Of the load balancer at this address.
+    pub fn new(address: SocketAddr) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         // A request that meets a closed connection is to count as failed.
@@ -78,7 +80,15 @@ impl Client {
     }
 
     /// Asks for a path and reads all of the answer.
-    pub(crate) async fn get(&self, path: &str, fields: HeaderMap) -> Result<Response<Bytes>> {
+    ///
+    /// # Errors
+    ///
+    /// A connection that breaks.
+    ///
+    /// # Panics
+    ///
+    /// If the address of the load balancer is none.
+    pub async fn get(&self, path: &str, fields: HeaderMap) -> Result<Response<Bytes>> {
         let mut request = Request::get(format!("http://{}{path}", self.address));
         *request.headers_mut().expect("a valid address") = fields;
         let (head, body) = self.pool.request(request.body(Empty::new())?).await?.into_parts();
@@ -161,7 +171,7 @@ fn lies() -> Vec<(&'static str, String)> {
 
 /// Many clients at once, until they are stopped.
 #[derive(Debug)]
-pub(crate) struct Load {
+pub struct Load {
     stop: Arc<AtomicBool>,
     answered: Arc<AtomicUsize>,
     connections: Vec<JoinHandle<Vec<Seen>>>,
@@ -170,7 +180,7 @@ pub(crate) struct Load {
 impl Load {
     /// Clients of the policies `default` and `wide`, whose requests begin with the name of theirs.
     /// The load balancer sees them come from `seen_from`.
-    pub(crate) fn start(address: SocketAddr, seen_from: &str) -> Self {
+    pub fn start(address: SocketAddr, seen_from: &str) -> Self {
         let (stop, answered) = (Arc::default(), Arc::default());
         let connection = |_| {
             let (stop, answered) = (Arc::clone(&stop), Arc::clone(&answered));
@@ -181,7 +191,11 @@ impl Load {
     }
 
     /// Waits until so many more requests have ended.
-    pub(crate) async fn goes_on(&self, requests: usize) -> Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// If they do not end.
+    pub async fn goes_on(&self, requests: usize) -> Result<()> {
         let enough = self.answered.load(Ordering::Relaxed) + requests;
         let reached = async {
             while self.answered.load(Ordering::Relaxed) < enough {
@@ -195,7 +209,11 @@ impl Load {
     }
 
     /// Ends it, and returns what all clients saw.
-    pub(crate) async fn stop(self) -> Vec<Seen> {
+    ///
+    /// # Panics
+    ///
+    /// If a client did.
+    pub async fn stop(self) -> Vec<Seen> {
         self.stop.store(true, Ordering::Relaxed);
         let all = join_all(self.connections).await;
         all.into_iter().flat_map(|seen| seen.expect("a client that ends well")).collect()

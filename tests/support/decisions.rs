@@ -1,11 +1,17 @@
 //! The decisions that workers have logged, as records for the checker.
 
+use redis::aio::MultiplexedConnection;
 use serde::Deserialize;
 use transom_core::PolicyName;
-use transom_tests::checker::{Key, Outcome, Record, Source, Told, ToldWindow};
+
+use crate::checker::{Key, Outcome, Record, Source, Told, ToldWindow};
+use crate::clients::Seen;
+use crate::fleet::monotonic_ns;
 
 /// What each line of a decision has in its `target`.
 const TARGET: &str = "transom::decision";
+/// More than two clocks drift apart in a test.
+const DRIFT_NS: u64 = 1_000_000_000;
 
 /// A line of the log. Of others the target is enough.
 #[derive(Debug, Deserialize)]
@@ -37,12 +43,36 @@ struct Decision {
 /// # Panics
 ///
 /// If a line of a decision lacks something; what is said without Redis does.
-pub(crate) fn decisions(worker: usize, log: &str) -> Vec<Record> {
+pub fn decisions(worker: usize, log: &str) -> Vec<Record> {
     let lines = log.lines().filter(|line| {
         // The banner is no JSON.
         serde_json::from_str::<Line>(line).is_ok_and(|line| line.target == TARGET)
     });
     lines.map(|line| record(worker, line)).collect()
+}
+
+/// How far the clock of Redis is ahead of the clients', in which every answer is a little late.
+///
+/// # Panics
+///
+/// If Redis does not tell the time.
+pub async fn ahead_ns(redis: &mut MultiplexedConnection) -> u64 {
+    let (seconds, micros): (u64, u64) =
+        redis::cmd("TIME").query_async(redis).await.expect("the time");
+    (seconds * 1_000_000 + micros) * 1_000 - monotonic_ns()
+}
+
+/// What became of a request whose worker was killed, as a record in the time of Redis: that worker
+/// may have charged it without a word.
+pub fn unknown(seen: &Seen, worker: usize, ahead_ns: u64) -> Record {
+    Record {
+        worker,
+        key: seen.key.clone(),
+        cost: 1,
+        outcome: Outcome::Unknown("the worker was killed".to_owned()),
+        sent_ns: seen.sent_ns + ahead_ns - DRIFT_NS,
+        received_ns: seen.received_ns + ahead_ns + DRIFT_NS,
+    }
 }
 
 fn record(worker: usize, line: &str) -> Record {
@@ -71,7 +101,7 @@ fn record(worker: usize, line: &str) -> Record {
         key: Key { identity, policy: said.policy },
         cost: said.cost,
         outcome: Outcome::Told(told),
-        // The clock of Redis stands in for that of the clients, see `Timeline`.
+        // The clock of Redis stands in for that of the clients, see [`ahead_ns`].
         sent_ns: said.at_us * 1_000,
         received_ns: said.at_us * 1_000,
     }
