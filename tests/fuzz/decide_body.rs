@@ -97,6 +97,8 @@ fn asked_slowly(body: &[u8]) -> Result<Asked, String> {
     Ok(Asked::Many(identities))
 }
 
+type Fits = fn(&Value) -> bool;
+
 fn read(object: &Map<String, Value>, at: &str) -> Result<String, String> {
     let wrong = |key: &str| Err(format!("{at}{key}"));
     let given = |key: &str| object.get(key).filter(|value| !value.is_null());
@@ -108,12 +110,12 @@ fn read(object: &Map<String, Value>, at: &str) -> Result<String, String> {
         value.as_str().is_some_and(|text| Method::from_bytes(text.as_bytes()).is_ok())
     };
     let is_cost = |value: &Value| value.as_u64().is_some_and(|units| units <= 1_000);
-    let checks: [(&str, &dyn Fn(&Value) -> bool); 5] = [
-        ("method", &is_method),
-        ("path", &Value::is_string),
-        ("host", &Value::is_string),
-        ("cost", &is_cost),
-        ("peek", &Value::is_boolean),
+    let checks: [(&str, Fits); 5] = [
+        ("method", is_method),
+        ("path", Value::is_string),
+        ("host", Value::is_string),
+        ("cost", is_cost),
+        ("peek", Value::is_boolean),
     ];
     for (key, fits) in checks {
         if given(key).is_some_and(|value| !fits(value)) {

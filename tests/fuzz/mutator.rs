@@ -34,7 +34,7 @@ impl Mutator {
             0 => input.truncate(at),
             1 => drop(input.drain(at..end)),
             2 => input.insert(at, fastrand::u8(..)),
-            3 => insert(input, at..at, &input[at..end].to_vec()),
+            3 => input.extend_from_within(at..end),
             4 => insert(input, at..end, pick(&self.words)),
             5 | 6 => insert(input, at..at, pick(&self.words)),
             7 => {

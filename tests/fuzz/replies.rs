@@ -42,7 +42,7 @@ pub(crate) fn check(input: &[u8]) {
 }
 
 fn window(limit: u64, used: u64, reset_us: u64) -> (u32, u32, u64) {
-    let remaining = if used > limit { 0 } else { limit - used };
+    let remaining = limit.max(used) - used;
     (u32::try_from(limit).unwrap(), u32::try_from(remaining).unwrap(), reset_us)
 }
 
