@@ -1,7 +1,7 @@
 //! How long finding the address of a client takes, for headers made to take long.
 //!
 //! ```console
-//! $ cargo run --release -p transom-server --example client_address
+//! $ cargo run --release -p transom-tests --example client_address_cost
 //! ```
 
 #![expect(clippy::print_stdout, reason = "a measurement is printed")]
