@@ -83,23 +83,13 @@ fn model(calls: &[Call]) -> Vec<Said> {
     said
 }
 
-fn said(decision: &Decision) -> Said {
-    let window = |state: &transom_core::WindowState| (state.limit, state.remaining, state.reset_us);
-    Said {
-        allowed: decision.allowed,
-        windows: [window(&decision.minute), window(&decision.second)],
-        limited_by: decision.limited_by.as_str(),
-        retry_after_us: decision.retry_after_us,
-    }
-}
-
 fn agree(
     engine: &str,
     calls: &[Call],
     expected: &[Said],
     got: &[Decision],
 ) -> Result<(), TestCaseError> {
-    let got: Vec<Said> = got.iter().map(said).collect();
+    let got: Vec<Said> = got.iter().map(Said::from).collect();
     prop_assert_eq!(expected, &got[..], "{} differs from the model on {:#?}", engine, calls);
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! A model of the limiter that is slow and obvious: one number for each admitted unit, and the
 //! rules written out. It shares no code with what it judges.
 
-use transom_core::{Limits, Window};
+use transom_core::{Decision, Limits, Window, WindowState};
 
 /// What the model says of one request, in the terms of the rules.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +14,19 @@ pub struct Said {
     pub limited_by: &'static str,
     /// Microseconds until the request would be admitted.
     pub retry_after_us: Option<u64>,
+}
+
+/// What a limiter has decided, in the terms of the model.
+impl From<&Decision> for Said {
+    fn from(decision: &Decision) -> Self {
+        let window = |state: &WindowState| (state.limit, state.remaining, state.reset_us);
+        Self {
+            allowed: decision.allowed,
+            windows: [window(&decision.minute), window(&decision.second)],
+            limited_by: decision.limited_by.as_str(),
+            retry_after_us: decision.retry_after_us,
+        }
+    }
 }
 
 /// The admission time of every unit, for each window.

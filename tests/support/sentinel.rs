@@ -225,7 +225,7 @@ impl Node {
         text.extend_from_slice(lines);
         text.push(String::new());
         std::fs::write(&file, text.join("\n")).unwrap();
-        let mut command = Command::new("redis-server");
+        let mut command = Command::new(crate::redis_server::binary());
         command.arg(&file).args(arguments).stdout(Stdio::null());
         let child = spawn(&mut command);
         Self { port, client: access.client(port), child, command }

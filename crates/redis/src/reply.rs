@@ -66,7 +66,12 @@ fn verdict(fields: &[Value], at_us: u64) -> Answer {
     }
     let [allowed, minute @ .., s_limit, s_used, s_reset_us, s_wait_us, from, blocked_us] = numbers;
     Ok(Verdict {
-        allowed: allowed == 1,
+        allowed: match (allowed, blocked_us) {
+            (0, _) => false,
+            (1, 0) => true,
+            (1, _) => return Err(unexpected("an admission in spite of a block")),
+            _ => return Err(unexpected("neither a denial nor an admission")),
+        },
         minute: reading(minute)?,
         second: reading([s_limit, s_used, s_reset_us, s_wait_us])?,
         limits_from: match from {
@@ -154,6 +159,8 @@ mod tests {
             reply(vec![ints(&[1, 60, -3, 0, 0, 2, 1, 0, 0, 0, 0])]),
             reply(vec![ints(&[1, 60, 1 << 40, 0, 0, 2, 1, 0, 0, 0, 0])]),
             reply(vec![ints(&[1, 60, 3, 0, 0, 2, 1, 0, 0, 3, 0])]),
+            reply(vec![ints(&[2, 60, 3, 0, 0, 2, 1, 0, 0, 0, 0])]),
+            reply(vec![ints(&[1, 60, 3, 0, 0, 2, 1, 0, 0, 0, 9])]),
             reply(vec![Value::Nil]),
         ] {
             let answers = decode(&bad, 1);

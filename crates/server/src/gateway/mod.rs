@@ -34,6 +34,8 @@ use crate::telemetry::request::{Matched, Scope};
 
 pub use body::ResponseBody;
 pub use echo::serve_echo;
+#[doc(hidden)]
+pub use upstream::fields_for_upstream;
 pub use upstream::{Upstream, UpstreamError, UpstreamSettings};
 
 /// The service of the gateway's listener, for [`listen::serve`](crate::listen::serve).

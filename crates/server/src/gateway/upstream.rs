@@ -1,5 +1,6 @@
 //! What stands behind the gateway, and how a request is made ready for it.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use http::header::{CONTENT_LENGTH, COOKIE, HOST, TRANSFER_ENCODING};
@@ -107,8 +108,7 @@ impl Upstream {
         let host = single_host(&parts.uri, &parts.headers, parts.version)?;
         let body = RequestBody::new(body, self.max_body)?;
         let asked = Asked::take(&mut parts);
-        hop_by_hop::strip_request(&mut parts.headers);
-        forwarded::write(&mut parts.headers, peer, trusted, host.as_ref());
+        fields_for_upstream(&mut parts.headers, peer, trusted, host.as_ref());
         parts.headers.insert(X_REQUEST_ID, request_id);
         traces::pass_on(&mut parts.headers);
         if let Some(user) = user {
@@ -125,6 +125,19 @@ impl Upstream {
             Target::Http(proxy) => proxy.send(parts, body, asked).await,
         }
     }
+}
+
+/// Takes out of a request's fields what ends at this hop, and says what stands before it. It is
+/// public for a fuzz target alone.
+#[doc(hidden)]
+pub fn fields_for_upstream(
+    fields: &mut HeaderMap,
+    peer: IpAddr,
+    trusted: bool,
+    host: Option<&HeaderValue>,
+) {
+    hop_by_hop::strip_request(fields);
+    forwarded::write(fields, peer, trusted, host);
 }
 
 /// The one host that a request names. Of two the upstream might choose the other; an absolute
