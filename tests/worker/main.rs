@@ -14,6 +14,7 @@ mod drain;
 mod exempt;
 mod first_minute;
 mod forged;
+mod front_door;
 mod identity_modes;
 mod issuer;
 mod kubernetes;

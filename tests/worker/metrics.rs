@@ -85,7 +85,7 @@ pub(crate) fn names(text: &str) -> BTreeMap<String, BTreeSet<String>> {
 }
 
 /// The value of a series, written as it is served.
-fn value(text: &str, series: &str) -> u64 {
+pub(crate) fn value(text: &str, series: &str) -> u64 {
     let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
     let value = line.unwrap_or_else(|| panic!("{series} is not served: {text}"));
     value.parse().unwrap_or_else(|_| panic!("{series} is {value}"))
