@@ -96,7 +96,7 @@ async fn what_follows_a_request_is_held_to_the_same() {
         "POST /first HTTP/1.1\r\nHost: api\r\nTransfer-Encoding: chunked\r\n\r\n\
          2;x=y\r\n\n\n\r\n0\r\nX: y\r\n\r\n",
     ] {
-        let request = format!("{first}{}\r\n{SMUGGLED}", SHAPES[0]);
+        let request = format!("{first}{}\r\n0\r\n\r\n{SMUGGLED}", SHAPES[0]);
         assert_eq!(statuses(worker.gateway, &request).await, [200, 400], "{first:?}");
     }
     assert_eq!(upstream.heard().len(), 3);
