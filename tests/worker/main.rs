@@ -15,6 +15,7 @@ mod exempt;
 mod failure_policy;
 mod first_minute;
 mod forged;
+mod front_door;
 mod haproxy;
 mod identity_modes;
 mod issuer;

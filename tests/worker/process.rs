@@ -77,6 +77,16 @@ impl Process {
         }
     }
 
+    /// What it holds open, and the memory that it takes, in KiB.
+    pub(crate) fn holds(&self) -> (usize, u64) {
+        let of = PathBuf::from(format!("/proc/{}", self.child.id()));
+        let open = std::fs::read_dir(of.join("fd")).expect("its descriptors").count();
+        let status = std::fs::read_to_string(of.join("status")).expect("its status");
+        let memory = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = memory.and_then(|text| text.trim().trim_end_matches(" kB").parse().ok());
+        (open, kib.expect("a number of KiB"))
+    }
+
     /// Sends a signal by its name, such as `TERM`.
     pub(crate) fn signal(&self, name: &str) {
         signal(self.child.id(), &[name]);

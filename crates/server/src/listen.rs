@@ -7,10 +7,15 @@
 //! At shutdown nothing more is accepted, idle connections close, and the others have until the
 //! end of [`ListenSettings::drain`] to finish what is in flight.
 
+mod activity;
+mod client_body;
 mod connection;
+mod framing;
+mod guarded;
+mod places;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,11 +28,16 @@ use tokio_util::task::TaskTracker;
 
 use connection::{Builder, Connection, Place, builder};
 
-use crate::telemetry::metrics::ListenerMetrics;
+use places::{Places, Taken};
 
+use crate::telemetry::metrics::{Cut, ListenerMetrics};
+
+pub use client_body::{BODY_BYTES_PER_SECOND, ClientBody, Stalled};
 pub use connection::{
     HttpService, Lease, MAX_BUFFER_BYTES, MAX_H2_HEADER_BYTES, MAX_H2_STREAMS, MAX_HEADERS,
 };
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// How long connections are still accepted at shutdown.
 const LAST_CALL: Duration = Duration::from_millis(20);
@@ -40,11 +50,21 @@ pub struct ListenSettings {
     /// What its metrics call it. Default `other`.
     pub name: &'static str,
     /// How long the head of a request may take, from when the connection is made or the request
-    /// before it has ended. So it is also how long an HTTP/1.1 connection may be idle; one of HTTP/2
-    /// is only asked for signs of life. Default 10 s.
+    /// before it has ended. So it is also how long an HTTP/1.1 connection may be idle. Default 10 s.
     pub header_read_timeout: Duration,
+    /// How long a client is waited for within the body of a request, see [`ClientBody`]. Default
+    /// 30 s.
+    pub body_timeout: Duration,
+    /// How long a client may take nothing of a response that is ready for it. Default 30 s.
+    pub write_timeout: Duration,
+    /// How long a connection may be without a request; one of HTTP/2, for one of HTTP/1.1 ends
+    /// after [`ListenSettings::header_read_timeout`] if that is shorter. Default 60 s.
+    pub idle_timeout: Duration,
     /// The most connections that are open at a time; more wait to be accepted. Default 10,000.
     pub max_connections: usize,
+    /// The most of them from one address, IPv6 by its /64, that is not trusted; more are closed at
+    /// once. Default no bound of its own.
+    pub max_connections_per_address: usize,
     /// How long requests in flight at shutdown may take to finish. Default 10 s.
     pub drain: Duration,
 }
@@ -54,7 +74,11 @@ impl Default for ListenSettings {
         Self {
             name: "other",
             header_read_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(60),
             max_connections: 10_000,
+            max_connections_per_address: usize::MAX,
             drain: Duration::from_secs(10),
         }
     }
@@ -75,11 +99,24 @@ pub async fn serve<S: HttpService>(
     service: S,
     shutdown: CancellationToken,
 ) -> Drained {
+    serve_trusting(listener, settings, |_| false, service, shutdown).await
+}
+
+/// As [`serve`]; a peer that `trusts` accepts, as it does a proxy that many clients stand behind,
+/// is not held to [`ListenSettings::max_connections_per_address`].
+pub async fn serve_trusting<S: HttpService>(
+    listener: TcpListener,
+    settings: ListenSettings,
+    trusts: impl Fn(IpAddr) -> bool,
+    service: S,
+    shutdown: CancellationToken,
+) -> Drained {
     let server = Server {
         connections: Arc::new(builder(settings.header_read_timeout)),
         settings,
         metrics: Arc::new(ListenerMetrics::new(settings.name)),
         slots: Arc::new(Semaphore::new(settings.max_connections.clamp(1, Semaphore::MAX_PERMITS))),
+        places: Places::new(settings.max_connections_per_address),
         open: TaskTracker::new(),
         shutdown,
         cut: CancellationToken::new(),
@@ -93,7 +130,12 @@ pub async fn serve<S: HttpService>(
         tokio::select! {
             () = &mut over => break,
             (stream, peer, permit) = server.next(&listener) => {
-                server.spawn(stream, peer, permit, service.clone());
+                let taken = if trusts(peer.ip()) { None } else { Some(server.places.take(peer.ip())) };
+                match taken {
+                    Some(None) => server.metrics.cut(Cut::TooMany),
+                    Some(taken) => server.spawn(stream, peer, (permit, taken), service.clone()),
+                    None => server.spawn(stream, peer, (permit, None), service.clone()),
+                }
             }
         }
     }
@@ -106,6 +148,7 @@ struct Server {
     settings: ListenSettings,
     metrics: Arc<ListenerMetrics>,
     slots: Arc<Semaphore>,
+    places: Arc<Places>,
     open: TaskTracker,
     shutdown: CancellationToken,
     cut: CancellationToken,
@@ -126,7 +169,7 @@ impl Server {
         &self,
         stream: TcpStream,
         peer: SocketAddr,
-        permit: OwnedSemaphorePermit,
+        (permit, taken): (OwnedSemaphorePermit, Option<Taken>),
         service: S,
     ) {
         if let Err(error) = stream.set_nodelay(true) {
@@ -136,6 +179,8 @@ impl Server {
             _permit: permit,
             _open: self.open.token(),
             _counted: self.metrics.open(),
+            _taken: taken,
+            metrics: Arc::clone(&self.metrics),
             cut: self.cut.clone(),
         };
         let connection = Connection {
@@ -143,7 +188,7 @@ impl Server {
             peer,
             lease: Lease::new(place),
             metrics: Arc::clone(&self.metrics),
-            first_request_within: self.settings.header_read_timeout,
+            settings: self.settings,
             shutdown: self.shutdown.clone(),
         };
         tokio::spawn(connection.serve(stream, service));

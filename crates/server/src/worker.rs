@@ -34,6 +34,9 @@ pub use parts::redis_settings;
 /// How long a start may wait for Redis before the worker serves without it.
 const WAIT_FOR_REDIS: Duration = Duration::from_secs(2);
 
+/// How many connections operators, scrapers and probes have at a time, of whatever is configured.
+const ADMIN_CONNECTIONS: usize = 256;
+
 /// A worker that has bound its listeners and serves when it is [run](Worker::run).
 #[derive(Debug)]
 pub struct Worker {
@@ -43,6 +46,8 @@ pub struct Worker {
     redis_said: Option<String>,
     listeners: Vec<(&'static str, TcpListener)>,
     settings: ListenSettings,
+    /// At the gateway: who reaches the others is trusted.
+    per_address: usize,
     drain_delay: Duration,
 }
 
@@ -71,10 +76,14 @@ impl Worker {
             listeners: bind(config).await?,
             settings: ListenSettings {
                 header_read_timeout: config.gateway.header_timeout,
+                body_timeout: config.gateway.body_timeout,
+                write_timeout: config.gateway.write_timeout,
+                idle_timeout: config.gateway.idle_timeout,
                 max_connections: config.gateway.max_connections,
                 drain: config.gateway.drain,
                 ..ListenSettings::default()
             },
+            per_address: config.gateway.max_connections_per_address,
             drain_delay: config.gateway.drain_delay,
         })
     }
@@ -109,7 +118,13 @@ impl Worker {
             let (stop, close) = (stop.clone(), close.clone());
             match name {
                 "gateway" => {
-                    serving.spawn(listen::serve(listener, settings, Gateway::new(front), close))
+                    let max_connections_per_address = self.per_address;
+                    let settings = ListenSettings { max_connections_per_address, ..settings };
+                    let current = Arc::clone(&front);
+                    let trusts = move |peer| current.load().identities.is_trusted_proxy(peer);
+                    let gateway = Gateway::new(front);
+                    serving
+                        .spawn(listen::serve_trusting(listener, settings, trusts, gateway, close))
                 }
                 "check" => {
                     serving.spawn(listen::serve(listener, settings, check::router(front), close))
@@ -119,6 +134,8 @@ impl Worker {
                         Operator::new(Arc::clone(&front), self.lasting.directory().cloned());
                     let status = self.reloader.status();
                     let admin = admin::router(Admin::new(front, operator, status, stop));
+                    let max_connections = settings.max_connections.min(ADMIN_CONNECTIONS);
+                    let settings = ListenSettings { max_connections, ..settings };
                     serving.spawn(listen::serve(listener, settings, admin, close))
                 }
             };

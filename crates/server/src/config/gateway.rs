@@ -39,10 +39,33 @@ pub struct GatewayConfig {
     /// 1 h; `gateway.header_timeout` or `TRANSOM__GATEWAY__HEADER_TIMEOUT`.
     #[serde(deserialize_with = "duration::<_, 1, 3_600_000>")]
     pub header_timeout: Duration,
+    /// How long a client is waited for within the body of a request, over all pauses, and a second
+    /// more for every 256 bytes. Default 30 s, 1 ms to 1 h; `gateway.body_timeout` or
+    /// `TRANSOM__GATEWAY__BODY_TIMEOUT`.
+    #[serde(deserialize_with = "duration::<_, 1, 3_600_000>")]
+    pub body_timeout: Duration,
+    /// How long a client may take nothing of a response. Default 30 s, 1 ms to 1 h;
+    /// `gateway.write_timeout` or `TRANSOM__GATEWAY__WRITE_TIMEOUT`.
+    #[serde(deserialize_with = "duration::<_, 1, 3_600_000>")]
+    pub write_timeout: Duration,
+    /// How long a connection of HTTP/2 may be without a request; one of HTTP/1.1 ends after
+    /// `header_timeout`, if that is shorter. Default 1 min, 1 ms to 1 h; `gateway.idle_timeout` or
+    /// `TRANSOM__GATEWAY__IDLE_TIMEOUT`.
+    #[serde(deserialize_with = "duration::<_, 1, 3_600_000>")]
+    pub idle_timeout: Duration,
+    /// How long a connection that has changed its protocol, such as a WebSocket, may carry nothing;
+    /// it ends within twice that. Default 1 h, 1 ms to 1 d; `gateway.tunnel_timeout` or `TRANSOM__GATEWAY__TUNNEL_TIMEOUT`.
+    #[serde(deserialize_with = "duration::<_, 1, 86_400_000>")]
+    pub tunnel_timeout: Duration,
     /// How many connections of clients are served at a time. Default 10,000, 1 to 1,000,000;
     /// `gateway.max_connections` or `TRANSOM__GATEWAY__MAX_CONNECTIONS`.
     #[serde(deserialize_with = "whole::<_, _, 1, 1_000_000>")]
     pub max_connections: usize,
+    /// How many of them one address may have at the gateway, IPv6 by its /64, unless it is a trusted
+    /// proxy's. Default 1,000, 1 to 1,000,000; `gateway.max_connections_per_address` or
+    /// `TRANSOM__GATEWAY__MAX_CONNECTIONS_PER_ADDRESS`.
+    #[serde(deserialize_with = "whole::<_, _, 1, 1_000_000>")]
+    pub max_connections_per_address: usize,
     /// How long a worker that was asked to end says that it is not ready and serves on, so that a
     /// load balancer sends it nothing more. Default 0 s, at most 1 h; `gateway.drain_delay` or
     /// `TRANSOM__GATEWAY__DRAIN_DELAY`.
@@ -63,7 +86,12 @@ impl Default for GatewayConfig {
             max_body: None,
             preserve_host: true,
             header_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(60),
+            tunnel_timeout: Duration::from_secs(3_600),
             max_connections: 10_000,
+            max_connections_per_address: 1_000,
             drain_delay: Duration::ZERO,
             drain: Duration::from_secs(10),
         }

@@ -6,14 +6,16 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Response;
 use http::header::CONTENT_LENGTH;
+use http::{HeaderName, Response};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::failure::Failure;
+use super::{forwarded, hop_by_hop};
+use crate::listen::{ClientBody, Stalled};
 
 pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -32,24 +34,33 @@ pub(super) fn leave_out(mut response: Response<ResponseBody>) -> Response<Respon
     response
 }
 
-/// The body of a request, watched and bounded as it passes.
+/// The body of a request, watched and bounded as it passes. Its trailers say nothing that a head
+/// could not say.
 #[derive(Debug)]
 pub(super) struct RequestBody {
-    inner: Incoming,
+    inner: ClientBody,
     /// Bytes that may still pass.
     left: Option<u64>,
+    /// The header that names users, which no trailer may name.
+    user_header: Option<HeaderName>,
     watch: Watch,
 }
 
 impl RequestBody {
     /// Lets `max` bytes of a body pass; one that announces more is refused at once.
-    pub(super) fn new(inner: Incoming, max: Option<u64>) -> Result<Self, Failure> {
+    pub(super) fn new(inner: ClientBody, max: Option<u64>) -> Result<Self, Failure> {
         if max.is_some_and(|max| inner.size_hint().lower() > max) {
             return Err(Failure::BodyTooLarge);
         }
         let begun = if inner.is_end_stream() { Stage::Ended } else { Stage::Moving };
         let progress = Progress { moved: Instant::now(), stage: begun };
-        Ok(Self { inner, left: max, watch: Watch(Arc::new(Mutex::new(progress))) })
+        let watch = Watch(Arc::new(Mutex::new(progress)));
+        Ok(Self { inner, left: max, user_header: None, watch })
+    }
+
+    /// Keeps trailers from naming this header.
+    pub(super) fn keep_out(&mut self, user_header: &HeaderName) {
+        self.user_header = Some(user_header.clone());
     }
 
     /// What is known of the body, also after it has been handed on.
@@ -57,7 +68,11 @@ impl RequestBody {
         self.watch.clone()
     }
 
-    fn pass(&mut self, frame: &Frame<Bytes>) -> Result<(), Failure> {
+    fn pass(&mut self, frame: &mut Frame<Bytes>) -> Result<(), Failure> {
+        if let Some(trailers) = frame.trailers_mut() {
+            hop_by_hop::strip(trailers);
+            forwarded::strip_trailers(trailers, self.user_header.as_ref());
+        }
         if let (Some(left), Some(data)) = (&mut self.left, frame.data_ref()) {
             let more = u64::try_from(data.len()).unwrap_or(u64::MAX);
             *left = left.checked_sub(more).ok_or(Failure::BodyTooLarge)?;
@@ -80,11 +95,14 @@ impl Body for RequestBody {
                 this.watch.progress().stage = Stage::Awaited;
                 return Poll::Pending;
             }
-            Poll::Ready(Some(Ok(frame))) => match this.pass(&frame) {
+            Poll::Ready(Some(Ok(mut frame))) => match this.pass(&mut frame) {
                 Ok(()) => (Stage::Moving, Some(Ok(frame))),
                 Err(failure) => (Stage::TooLarge, Some(Err(failure.into()))),
             },
-            Poll::Ready(Some(Err(error))) => (Stage::Broken, Some(Err(error.into()))),
+            Poll::Ready(Some(Err(error))) if error.is::<Stalled>() => {
+                (Stage::Stalled, Some(Err(error)))
+            }
+            Poll::Ready(Some(Err(error))) => (Stage::Broken, Some(Err(error))),
             Poll::Ready(None) => (Stage::Ended, None),
         };
         *this.watch.progress() = Progress { moved: Instant::now(), stage };
@@ -118,6 +136,7 @@ enum Stage {
     Awaited,
     Ended,
     TooLarge,
+    Stalled,
     Broken,
 }
 
@@ -126,6 +145,7 @@ impl Watch {
     pub(super) fn failure(&self) -> Option<Failure> {
         match self.progress().stage {
             Stage::TooLarge => Some(Failure::BodyTooLarge),
+            Stage::Stalled => Some(Failure::BodyStalled),
             Stage::Broken => Some(Failure::BodyBroken),
             Stage::Moving | Stage::Awaited | Stage::Ended => None,
         }

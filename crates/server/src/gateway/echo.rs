@@ -8,7 +8,6 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Either, Full};
-use hyper::body::Incoming;
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -16,7 +15,7 @@ use tower::service_fn;
 
 use super::body::{BoxError, RequestBody, ResponseBody, leave_out};
 use super::failure::{Failure, json};
-use crate::listen::{self, Drained, ListenSettings};
+use crate::listen::{self, ClientBody, Drained, ListenSettings};
 
 /// Parts of the names of fields whose values are not for showing.
 const SECRET: [&str; 6] = ["authorization", "api-key", "apikey", "cookie", "secret", "token"];
@@ -52,7 +51,7 @@ pub(super) async fn answer(
 /// Serves the echo on a listener of its own, as a demo API behind a gateway. `/healthz` is
 /// answered 200 and empty.
 pub async fn serve_echo(listener: TcpListener, shutdown: CancellationToken) -> Drained {
-    let echo = service_fn(async |request: Request<Incoming>| {
+    let echo = service_fn(async |request: Request<ClientBody>| {
         let is_head = request.method() == Method::HEAD;
         let response = own(request).await;
         Ok::<_, Infallible>(if is_head { leave_out(response) } else { response })
@@ -60,7 +59,7 @@ pub async fn serve_echo(listener: TcpListener, shutdown: CancellationToken) -> D
     listen::serve(listener, ListenSettings::default(), echo, shutdown).await
 }
 
-async fn own(request: Request<Incoming>) -> Response<ResponseBody> {
+async fn own(request: Request<ClientBody>) -> Response<ResponseBody> {
     let (parts, body) = request.into_parts();
     if parts.uri.path() == "/healthz" {
         return Response::new(Either::Left(Full::default()));

@@ -5,18 +5,34 @@
 //! | `X-Forwarded-For` | the peer is appended | the peer alone |
 //! | `X-Forwarded-Proto`, `X-Forwarded-Host` | kept; set where absent | set |
 //! | `Forwarded` | the peer is appended; none is begun | taken away |
-//! | other `X-Forwarded-*`, `X-Real-IP` | kept | taken away |
+//! | other `X-Forwarded-*`, and what else names a client's address | kept | taken away |
+//!
+//! The same names with `_` for `-` are taken away whoever sends them: proxies write none, and what
+//! a client writes so many a server takes for the field of the proxy.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use http::header::FORWARDED;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::hop_by_hop::{X_FORWARDED, X_REAL_IP};
+use super::hop_by_hop::{X_FORWARDED, X_REAL_IP, spelled, take_out};
+use crate::telemetry::request::X_REQUEST_ID;
 
 const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// The fields, beside `X-Forwarded-*`, in which proxies name the address of a client.
+const CLAIMS: [HeaderName; 7] = [
+    FORWARDED,
+    X_REAL_IP,
+    HeaderName::from_static("x-client-ip"),
+    HeaderName::from_static("x-cluster-client-ip"),
+    HeaderName::from_static("cf-connecting-ip"),
+    HeaderName::from_static("true-client-ip"),
+    HeaderName::from_static("fastly-client-ip"),
+];
 
 /// Writes the fields for a request that came from `peer`, which asked for `host`.
 pub(super) fn write(
@@ -25,12 +41,7 @@ pub(super) fn write(
     trusted: bool,
     host: Option<&HeaderValue>,
 ) {
-    if !trusted {
-        let claims = fields.keys().filter(|name| is_claim(name)).cloned().collect::<Vec<_>>();
-        for name in claims {
-            fields.remove(name);
-        }
-    }
+    take_out(fields, |name| is_claim(name) && (!trusted || name.as_str().contains('_')));
     append(fields, &FOR, &peer.to_string());
     if fields.contains_key(FORWARDED) {
         append(fields, &FORWARDED, &for_parameter(peer));
@@ -41,8 +52,17 @@ pub(super) fn write(
     }
 }
 
+/// Takes out of trailers what a client may say in no head.
+pub(super) fn strip_trailers(trailers: &mut HeaderMap, user_header: Option<&HeaderName>) {
+    let users = user_header.map(spelled);
+    take_out(trailers, |name| {
+        is_claim(name) || *name == X_REQUEST_ID || Some(spelled(name)) == users
+    });
+}
+
 fn is_claim(name: &HeaderName) -> bool {
-    name.as_str().starts_with(X_FORWARDED) || *name == FORWARDED || *name == X_REAL_IP
+    let name: Cow<'_, str> = spelled(name);
+    name.starts_with(X_FORWARDED) || CLAIMS.iter().any(|claim| name == claim.as_str())
 }
 
 /// Puts a last member to a list, and all its lines into one.
@@ -104,6 +124,10 @@ mod tests {
             ("x-forwarded-port", "443"),
             ("x-real-ip", "192.0.2.1"),
             ("forwarded", "for=192.0.2.1"),
+            ("cf-connecting-ip", "192.0.2.1"),
+            ("x_forwarded_for", "192.0.2.1"),
+            ("x-forwarded_for", "192.0.2.1"),
+            ("x_real_ip", "192.0.2.1"),
         ];
         let expected = pairs(&[
             ("x-forwarded-for", PEER),
@@ -121,8 +145,11 @@ mod tests {
             ("x-forwarded-proto", "https"),
             ("x-forwarded-port", "443"),
             ("forwarded", "for=192.0.2.1;proto=https"),
+            ("cf-connecting-ip", "192.0.2.1"),
+            ("x_forwarded_for", "192.0.2.3"),
         ];
         let expected = pairs(&[
+            ("cf-connecting-ip", "192.0.2.1"),
             ("forwarded", "for=192.0.2.1;proto=https, for=198.51.100.9"),
             ("x-forwarded-for", "192.0.2.1, 192.0.2.2, 198.51.100.9"),
             ("x-forwarded-host", "api.example"),

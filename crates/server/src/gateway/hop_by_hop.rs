@@ -1,5 +1,7 @@
 //! Header fields that end at this hop (RFC 9110, section 7.6.1).
 
+use std::borrow::Cow;
+
 use http::header::{
     AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, FORWARDED, HOST,
     PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE, VIA,
@@ -28,16 +30,48 @@ const THIS_HOP_ONLY: [HeaderName; 10] = [
 
 /// Kept although `Connection` names them: they are meant for every recipient, and a client that
 /// could strip them could strip what a proxy before this one has noted about it.
-const ALL_THE_WAY: [HeaderName; 8] =
-    [AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, FORWARDED, HOST, VIA, X_REAL_IP];
+const ALL_THE_WAY: [HeaderName; 10] = [
+    AUTHORIZATION,
+    CONTENT_LENGTH,
+    CONTENT_TYPE,
+    COOKIE,
+    FORWARDED,
+    HOST,
+    VIA,
+    X_REAL_IP,
+    HeaderName::from_static("traceparent"),
+    HeaderName::from_static("tracestate"),
+];
 
-/// Takes away what ends here. Fields that are meant for the next hop are to be added after.
+/// A name in the spelling in which servers behind a gateway compare it: to many a server
+/// `X_Forwarded_For` and `X-Forwarded-For` are one.
+pub(crate) fn spelled(name: &HeaderName) -> Cow<'_, str> {
+    let name = name.as_str();
+    if name.contains('_') { Cow::Owned(name.replace('_', "-")) } else { Cow::Borrowed(name) }
+}
+
+/// Takes away what ends here, and what is spelled like it. Fields that are meant for the next hop are to be added after.
 pub(super) fn strip(fields: &mut HeaderMap) {
     let named: Vec<HeaderName> = options(fields, &CONNECTION)
         .filter_map(|option| HeaderName::from_bytes(option.as_bytes()).ok())
         .filter(|name| !is_for_all(name))
         .collect();
     for name in named.iter().chain(&THIS_HOP_ONLY) {
+        fields.remove(name);
+    }
+    take_out(fields, |name| match spelled(name) {
+        Cow::Owned(name) => {
+            let is_framing = name == CONTENT_LENGTH.as_str();
+            is_framing || THIS_HOP_ONLY.iter().any(|other| name == other.as_str())
+        }
+        Cow::Borrowed(_) => false,
+    });
+}
+
+/// Takes away what has such a name.
+pub(crate) fn take_out(fields: &mut HeaderMap, is: impl Fn(&HeaderName) -> bool) {
+    let names: Vec<_> = fields.keys().filter(|name| is(name)).cloned().collect();
+    for name in names {
         fields.remove(name);
     }
 }
@@ -99,7 +133,7 @@ mod tests {
     #[test]
     fn connection_cannot_take_away_what_is_meant_for_all() {
         let named = "host, content-length, content-type, authorization, cookie, forwarded, via, \
-                     x-real-ip, x-forwarded-for, X-Forwarded-Anything";
+                     x-real-ip, x-forwarded-for, X-Forwarded-Anything, traceparent, tracestate";
         let lines = [
             ("host", "api"),
             ("content-length", "3"),
@@ -111,6 +145,8 @@ mod tests {
             ("x-real-ip", "192.0.2.1"),
             ("x-forwarded-for", "192.0.2.1"),
             ("x-forwarded-anything", "x"),
+            ("traceparent", "00-1-2-01"),
+            ("tracestate", "a=b"),
         ];
         let mut all = lines.to_vec();
         all.push(("connection", named));
@@ -129,9 +165,12 @@ mod tests {
             ("te", "gzip"),
             ("transfer-encoding", "chunked"),
             ("upgrade", "websocket"),
+            ("transfer_encoding", "chunked"),
+            ("content_length", "3"),
+            ("x_one", "1"),
             ("trailer", "x-checksum"),
         ]);
-        assert_eq!(kept, ["trailer"]);
+        assert_eq!(kept, ["x_one", "trailer"]);
     }
 
     #[test]

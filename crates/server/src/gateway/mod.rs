@@ -3,6 +3,9 @@
 //! The decision comes before any of the body is read. A request that does not pass is answered
 //! here; one that passes goes to the [`Upstream`], and whatever comes back, an error made here
 //! included, carries the rate-limit fields.
+//!
+//! Where `headers.expose` says that scripts of other origins may read the fields, they may read what
+//! is answered here, too: a refusal says nothing but what limits its caller.
 
 mod body;
 mod echo;
@@ -20,20 +23,21 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use axum::extract::ConnectInfo;
-use http::header::HOST;
+use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, HOST, ORIGIN};
 use http::request::Parts;
 use http::uri::Authority;
 use http::{HeaderValue, Method, Request, Response};
 use http_body_util::{Either, Full};
-use hyper::body::Incoming;
 use tower_service::Service;
 
 use crate::front::{Asked, Front, SharedFront};
 use crate::identity::UserHeader;
+use crate::listen::ClientBody;
 use crate::telemetry::request::{Matched, Scope};
 
 pub use body::ResponseBody;
 pub use echo::serve_echo;
+pub(crate) use hop_by_hop::{spelled, take_out};
 #[doc(hidden)]
 pub use upstream::fields_for_upstream;
 pub use upstream::{Upstream, UpstreamError, UpstreamSettings};
@@ -50,7 +54,7 @@ impl Gateway {
         Self { front }
     }
 
-    async fn answer(self, request: Request<Incoming>) -> Response<ResponseBody> {
+    async fn answer(self, request: Request<ClientBody>) -> Response<ResponseBody> {
         let is_head = request.method() == Method::HEAD;
         let (parts, body) = request.into_parts();
         let (front, peer) = (self.front.load_full(), peer(&parts));
@@ -77,6 +81,7 @@ impl Gateway {
             headers: &parts.headers,
         };
         let decided = front.decide(asked).await;
+        let may_be_read = front.style.expose && parts.headers.contains_key(ORIGIN);
         let mut response = match front.refusal_for(&decided, &parts.headers) {
             Some(refusal) => refusal.map(|json| Either::Left(Full::new(json))),
             None => {
@@ -85,12 +90,16 @@ impl Gateway {
                 response
             }
         };
+        if may_be_read && matches!(response.body(), Either::Left(_)) {
+            let any = HeaderValue::from_static("*");
+            response.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, any);
+        }
         response.extensions_mut().insert(Matched(decided.answer.policy.name.clone()));
         response
     }
 }
 
-impl Service<Request<Incoming>> for Gateway {
+impl Service<Request<ClientBody>> for Gateway {
     type Response = Response<ResponseBody>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
@@ -99,7 +108,7 @@ impl Service<Request<Incoming>> for Gateway {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+    fn call(&mut self, request: Request<ClientBody>) -> Self::Future {
         let gateway = self.clone();
         Box::pin(async move { Ok(gateway.answer(request).await) })
     }
@@ -109,7 +118,7 @@ impl Service<Request<Incoming>> for Gateway {
 #[derive(Debug)]
 struct Received {
     parts: Parts,
-    body: Incoming,
+    body: ClientBody,
     /// By which the request is found in logs.
     request_id: HeaderValue,
     /// The other end of the TCP connection.

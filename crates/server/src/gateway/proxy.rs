@@ -33,6 +33,7 @@ pub(super) struct Proxy {
     client: Client<HttpConnector, RequestBody>,
     base: Base,
     response_timeout: Duration,
+    tunnel_timeout: Duration,
 }
 
 /// The URL of an upstream.
@@ -53,7 +54,8 @@ impl Proxy {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(KEEP_IDLE)
             .build(connector);
-        Ok(Self { client, base, response_timeout: settings.response_timeout })
+        let &UpstreamSettings { response_timeout, tunnel_timeout, .. } = settings;
+        Ok(Self { client, base, response_timeout, tunnel_timeout })
     }
 
     /// Sends a request whose fields are meant for the upstream, and returns its response with the
@@ -82,7 +84,7 @@ impl Proxy {
         };
         let response = response
             .map_err(|error| watch.failure().unwrap_or_else(|| Failure::of_client(error)))?;
-        receive(response, asked)
+        receive(response, asked, self.tunnel_timeout)
     }
 }
 
@@ -90,12 +92,13 @@ impl Proxy {
 fn receive(
     mut response: Response<Incoming>,
     asked: Option<Asked>,
+    tunnel_timeout: Duration,
 ) -> Result<Response<ResponseBody>, Failure> {
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         hop_by_hop::strip(response.headers_mut());
         return Ok(response.map(Either::Right));
     }
-    let protocol = asked.ok_or(Failure::Unasked)?.granted(&mut response)?;
+    let protocol = asked.ok_or(Failure::Unasked)?.granted(&mut response, tunnel_timeout)?;
     let mut response = response.map(|_| Either::Left(Full::default()));
     let fields = response.headers_mut();
     hop_by_hop::strip(fields);

@@ -1,13 +1,16 @@
 //! Connections that change their protocol, such as WebSocket.
 //!
 //! The upstream is asked in the client's words. If it agrees with 101, the two connections become
-//! a tunnel: bytes are copied both ways until either side ends.
+//! a tunnel: bytes are copied both ways until either side ends, or nothing has moved for
+//! `gateway.tunnel_timeout`.
 //!
 //! Another version of HTTP or TLS is not asked for: what came through such a tunnel would be
 //! requests that nobody decided.
 
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_util::future::{self, Either};
@@ -17,7 +20,8 @@ use http::{HeaderMap, HeaderValue, Response};
 use hyper::body::Incoming;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncWriteExt, copy, split};
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf, copy, split};
+use tokio::time::sleep;
 
 use super::failure::Failure;
 use super::hop_by_hop::options;
@@ -57,14 +61,18 @@ impl Asked {
     }
 
     /// Begins the tunnel that the upstream has agreed to, and returns what it is to speak.
-    pub(super) fn granted(self, response: &mut Response<Incoming>) -> Result<HeaderValue, Failure> {
+    pub(super) fn granted(
+        self,
+        response: &mut Response<Incoming>,
+        idle: Duration,
+    ) -> Result<HeaderValue, Failure> {
         let protocol = response.headers().get(UPGRADE).ok_or(Failure::Unasked)?.clone();
         let asked = |asked: &String| protocol.as_bytes().eq_ignore_ascii_case(asked.as_bytes());
         if !self.protocols.iter().any(asked) {
             return Err(Failure::Unasked);
         }
         let upstream = hyper::upgrade::on(response);
-        tokio::spawn(run(self.client, upstream, self.lease));
+        tokio::spawn(run(self.client, upstream, self.lease, idle));
         Ok(protocol)
     }
 }
@@ -74,7 +82,7 @@ fn may_pass(protocol: &str) -> bool {
     !["", "h2c", "h2", "http", "tls"].iter().any(|other| name.eq_ignore_ascii_case(other))
 }
 
-async fn run(client: OnUpgrade, upstream: OnUpgrade, lease: Option<Lease>) {
+async fn run(client: OnUpgrade, upstream: OnUpgrade, lease: Option<Lease>, idle: Duration) {
     let cut = async {
         match &lease {
             Some(lease) => lease.cut().await,
@@ -83,7 +91,17 @@ async fn run(client: OnUpgrade, upstream: OnUpgrade, lease: Option<Lease>) {
     };
     let tunnel = async {
         match future::try_join(client, upstream).await {
-            Ok((client, upstream)) => tunnel(client, upstream).await,
+            Ok((client, upstream)) => {
+                let moved = &AtomicU64::new(0);
+                tokio::select! {
+                    () = tunnel(client, upstream, moved) => {}
+                    () = still(moved, idle) => {
+                        if let Some(lease) = &lease {
+                            lease.was_idle();
+                        }
+                    }
+                }
+            }
             Err(error) => tracing::debug!(%error, "a tunnel did not come about"),
         }
     };
@@ -93,9 +111,42 @@ async fn run(client: OnUpgrade, upstream: OnUpgrade, lease: Option<Lease>) {
     }
 }
 
-async fn tunnel(client: Upgraded, upstream: Upgraded) {
-    let (mut client_reads, mut client_writes) = split(TokioIo::new(client));
-    let (mut upstream_reads, mut upstream_writes) = split(TokioIo::new(upstream));
+/// Returns when nothing has moved for as long as `idle`, or up to twice that.
+async fn still(moved: &AtomicU64, idle: Duration) {
+    let mut before = None;
+    loop {
+        let now = moved.load(Ordering::Relaxed);
+        if before.replace(now) == Some(now) {
+            return;
+        }
+        sleep(idle).await;
+    }
+}
+
+/// One direction of a tunnel, which counts what it reads.
+struct Counted<'a, R> {
+    inner: R,
+    moved: &'a AtomicU64,
+}
+
+impl<R: AsyncRead + Unpin> AsyncRead for Counted<'_, R> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        ready!(Pin::new(&mut this.inner).poll_read(cx, buffer))?;
+        this.moved.fetch_add(1, Ordering::Relaxed);
+        Poll::Ready(Ok(()))
+    }
+}
+
+async fn tunnel(client: Upgraded, upstream: Upgraded, moved: &AtomicU64) {
+    let (client_reads, mut client_writes) = split(TokioIo::new(client));
+    let (upstream_reads, mut upstream_writes) = split(TokioIo::new(upstream));
+    let mut client_reads = Counted { inner: client_reads, moved };
+    let mut upstream_reads = Counted { inner: upstream_reads, moved };
     let up = pin!(async {
         copy(&mut client_reads, &mut upstream_writes).await?;
         upstream_writes.shutdown().await

@@ -26,6 +26,8 @@ pub struct UpstreamSettings {
     /// How long the upstream may take to begin its response, once it has what the client has
     /// sent; and how long the client may pause within its body until then. Default 30 s.
     pub response_timeout: Duration,
+    /// How long a connection that has changed its protocol may carry nothing. Default 1 h.
+    pub tunnel_timeout: Duration,
     /// The most bytes of a request's body. Absent: no bound. Default absent.
     pub max_body: Option<u64>,
     /// Whether the upstream is asked for the host that the client asked for; else for its own
@@ -39,6 +41,7 @@ impl Default for UpstreamSettings {
             url: None,
             connect_timeout: Duration::from_secs(2),
             response_timeout: Duration::from_secs(30),
+            tunnel_timeout: Duration::from_secs(3_600),
             max_body: None,
             preserve_host: true,
         }
@@ -106,12 +109,13 @@ impl Upstream {
             return Err(Failure::Connect);
         }
         let host = single_host(&parts.uri, &parts.headers, parts.version)?;
-        let body = RequestBody::new(body, self.max_body)?;
+        let mut body = RequestBody::new(body, self.max_body)?;
         let asked = Asked::take(&mut parts);
         fields_for_upstream(&mut parts.headers, peer, trusted, host.as_ref());
         parts.headers.insert(X_REQUEST_ID, request_id);
         traces::pass_on(&mut parts.headers);
         if let Some(user) = user {
+            body.keep_out(user.name());
             user.write(&mut parts.headers);
         }
         join_cookies(&mut parts.headers);
@@ -140,8 +144,9 @@ pub fn fields_for_upstream(
     forwarded::write(fields, peer, trusted, host);
 }
 
-/// The one host that a request names. Of two the upstream might choose the other; an absolute
-/// target and HTTP/2 go before the field.
+/// The one host that a request names. Of two the upstream might choose the other, or a proxy before
+/// this one have chosen it; an absolute target and the `:authority` of HTTP/2 agree with the field
+/// where there are both.
 fn single_host(
     target: &Uri,
     fields: &HeaderMap,
@@ -154,6 +159,10 @@ fn single_host(
     }
     match target.authority() {
         Some(authority) => {
+            let named = host_of(authority).as_bytes();
+            if host.is_some_and(|host| !host.as_bytes().eq_ignore_ascii_case(named)) {
+                return Err(Failure::Host);
+            }
             HeaderValue::from_str(host_of(authority)).map(Some).map_err(|_| Failure::Host)
         }
         None if host.is_none() && version == Version::HTTP_11 => Err(Failure::Host),

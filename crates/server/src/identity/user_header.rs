@@ -8,6 +8,8 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 use transom_core::Identity;
 
+use crate::gateway::{spelled, take_out};
+
 /// The user that a header names, if it names one.
 pub(super) fn user(headers: &HeaderMap, name: &HeaderName) -> Option<Identity> {
     Identity::user(id(only(headers, name)?)?).ok()
@@ -41,23 +43,20 @@ impl UserHeader {
         Self { name: name.clone(), believed }
     }
 
+    /// Which header it is.
+    pub(crate) const fn name(&self) -> &HeaderName {
+        &self.name
+    }
+
     /// Makes the fields say what was believed, and nothing else. A name with `_` for `-` is
     /// another header, but many a server takes both for one.
     pub(crate) fn write(self, fields: &mut HeaderMap) {
-        let own = same(&self.name);
-        let taken: Vec<_> = fields.keys().filter(|name| same(name) == own).cloned().collect();
-        for name in taken {
-            fields.remove(name);
-        }
+        let own = spelled(&self.name);
+        take_out(fields, |name| spelled(name) == own);
         if let Some(value) = self.believed {
             fields.insert(self.name, value);
         }
     }
-}
-
-/// A name in the spelling in which servers behind a gateway compare it.
-fn same(name: &HeaderName) -> String {
-    name.as_str().replace('_', "-")
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! One connection: HTTP on it, its time limits, and its end.
 
 use std::convert::Infallible;
+use std::error::Error as _;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::extract::ConnectInfo;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -22,7 +23,12 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use tower::ServiceExt;
 use tower_service::Service;
 
-use crate::telemetry::metrics::{ListenerMetrics, Open};
+use super::activity::{Activity, Sent};
+use super::client_body::ClientBody;
+use super::guarded::Guarded;
+use super::places::Taken;
+use super::{BoxError, ListenSettings};
+use crate::telemetry::metrics::{Cut, ListenerMetrics, Open};
 
 /// The most header fields of a request; with more it is answered 431.
 pub const MAX_HEADERS: usize = 100;
@@ -34,18 +40,28 @@ pub const MAX_H2_HEADER_BYTES: u32 = 64 * 1024;
 /// The most requests in flight on one HTTP/2 connection.
 pub const MAX_H2_STREAMS: u32 = 128;
 
+/// The most bytes of request bodies that an HTTP/2 client may send ahead, for one request and for
+/// all of a connection; and the most of one response that are held for it.
+const H2_WINDOW_BYTES: u32 = 128 * 1024;
+const H2_CONNECTION_WINDOW_BYTES: u32 = 256 * 1024;
+const H2_SEND_BUFFER_BYTES: usize = MAX_BUFFER_BYTES;
+/// The most requests that an HTTP/2 client has taken back before they were begun, and that it has
+/// made the worker take back by its mistakes; with more its connection ends.
+const H2_RESETS_PENDING: usize = 20;
+const H2_RESETS_BY_MISTAKE: usize = 128;
+
 /// How often an HTTP/2 peer is asked for a sign of life, and how long it may take to give one.
 const H2_PING: Duration = Duration::from_secs(20);
 /// How long a connection that is new at shutdown may take to send its first request.
 const GRACE: Duration = Duration::from_millis(100);
-
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
+/// How long an idle connection of HTTP/2 may take to end after it was told to.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// A service that can be served: an axum `Router`, or any other that answers a hyper request and
 /// does not fail. It is cloned for each request.
 pub trait HttpService:
     Service<
-        Request<Incoming>,
+        Request<ClientBody>,
         Response = Response<Self::Body>,
         Error = Infallible,
         Future: Send + 'static,
@@ -59,7 +75,7 @@ pub trait HttpService:
 
 impl<S, B> HttpService for S
 where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    S: Service<Request<ClientBody>, Response = Response<B>, Error = Infallible>,
     S: Clone + Send + 'static,
     S::Future: Send + 'static,
     B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
@@ -79,6 +95,9 @@ pub(super) struct Place {
     pub(super) _permit: OwnedSemaphorePermit,
     pub(super) _open: TaskTrackerToken,
     pub(super) _counted: Open,
+    /// Of those of its address; none where an address is not held to a number.
+    pub(super) _taken: Option<Taken>,
+    pub(super) metrics: Arc<ListenerMetrics>,
     pub(super) cut: CancellationToken,
 }
 
@@ -90,6 +109,11 @@ impl Lease {
     /// Returns when shutdown waits no longer; what is still open is to be closed at once.
     pub async fn cut(&self) {
         self.0.cut.cancelled().await;
+    }
+
+    /// Counts that a tunnel was cut because nothing moved in it.
+    pub(crate) fn was_idle(&self) {
+        self.0.metrics.cut(Cut::IdleTunnel);
     }
 }
 
@@ -109,6 +133,11 @@ pub(super) fn builder(header_read_timeout: Duration) -> Builder {
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_H2_STREAMS)
         .max_header_list_size(MAX_H2_HEADER_BYTES)
+        .initial_stream_window_size(H2_WINDOW_BYTES)
+        .initial_connection_window_size(H2_CONNECTION_WINDOW_BYTES)
+        .max_send_buf_size(H2_SEND_BUFFER_BYTES)
+        .max_pending_accept_reset_streams(H2_RESETS_PENDING)
+        .max_local_error_reset_streams(H2_RESETS_BY_MISTAKE)
         .keep_alive_interval(H2_PING)
         .keep_alive_timeout(H2_PING);
     builder
@@ -119,61 +148,106 @@ pub(super) struct Connection {
     pub(super) peer: SocketAddr,
     pub(super) lease: Lease,
     pub(super) metrics: Arc<ListenerMetrics>,
-    pub(super) first_request_within: Duration,
+    pub(super) settings: ListenSettings,
     pub(super) shutdown: CancellationToken,
 }
 
 impl Connection {
     pub(super) async fn serve<S: HttpService>(self, stream: TcpStream, service: S) {
         let heard = &AtomicBool::new(false);
-        let (peer, lease, metrics) = (self.peer, &self.lease, &self.metrics);
-        let service = service_fn(move |mut request: Request<Incoming>| {
+        let tunnel = Arc::new(AtomicBool::new(false));
+        let activity = &Activity::new();
+        let guarded = Guarded::new(stream, Arc::clone(&tunnel), Arc::clone(activity));
+        let stream = TokioIo::new(guarded);
+        let connection = &self;
+        let service = service_fn(move |request: Request<Incoming>| {
             heard.store(true, Ordering::Relaxed);
-            request.extensions_mut().insert(ConnectInfo(peer));
-            request.extensions_mut().insert(lease.clone());
-            let (answer, metrics) = (service.clone().oneshot(request), Arc::clone(metrics));
+            let (request, under_way) = (connection.accept(request), activity.begin());
+            let (answer, tunnel) = (service.clone().oneshot(request), Arc::clone(&tunnel));
+            let metrics = Arc::clone(&connection.metrics);
             async move {
                 let received = Instant::now();
                 let response = answer.await?;
                 metrics.answered(response.status(), received.elapsed());
-                Ok::<_, Infallible>(response)
+                if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                    tunnel.store(true, Ordering::Relaxed);
+                }
+                Ok::<Response<Sent<S::Body>>, Infallible>(response.map(|body| under_way.with(body)))
             }
         });
-        let stream = TokioIo::new(stream);
         let mut http = pin!(self.builder.serve_connection_with_upgrades(stream, service));
+        let ListenSettings { idle_timeout, write_timeout, .. } = self.settings;
         tokio::select! {
             biased;
-            ended = http.as_mut() => return report(ended),
-            () = self.silence(heard) => return,
+            ended = http.as_mut() => return self.report(ended),
+            () = self.silence(heard) => return self.metrics.cut(Cut::HeadTimeout),
+            why = activity.over(idle_timeout, write_timeout) => {
+                self.metrics.cut(why);
+                if why != Cut::Idle {
+                    return;
+                }
+                http.as_mut().graceful_shutdown();
+                tokio::select! {
+                    biased;
+                    ended = http => return self.report(ended),
+                    () = activity.ended(FAREWELL) => return,
+                }
+            }
             () = self.shutdown.cancelled() => {}
         }
         if !heard.load(Ordering::Relaxed) {
             tokio::select! {
                 biased;
-                ended = http.as_mut() => return report(ended),
+                ended = http.as_mut() => return self.report(ended),
                 () = sleep(GRACE) => {}
             }
         }
         http.as_mut().graceful_shutdown();
         tokio::select! {
             biased;
-            ended = http => report(ended),
+            ended = http => self.report(ended),
             () = self.lease.cut() => {}
         }
+    }
+
+    /// Puts on a request what a service finds there.
+    fn accept(&self, request: Request<Incoming>) -> Request<ClientBody> {
+        let timeout = self.settings.body_timeout;
+        let mut request =
+            request.map(|body| ClientBody::new(body, timeout, Arc::clone(&self.metrics)));
+        request.extensions_mut().insert(ConnectInfo(self.peer));
+        request.extensions_mut().insert(self.lease.clone());
+        request
     }
 
     /// Returns when a connection has sent no request for too long since it was made. The timer of
     /// hyper begins only when it knows which version of HTTP is spoken.
     async fn silence(&self, heard: &AtomicBool) {
-        sleep(self.first_request_within).await;
+        sleep(self.settings.header_read_timeout).await;
         if heard.load(Ordering::Relaxed) {
             std::future::pending::<()>().await;
         }
     }
+
+    fn report(&self, ended: Result<(), BoxError>) {
+        let Err(error) = ended else { return };
+        if let Some(why) = error.downcast_ref().and_then(why) {
+            self.metrics.cut(why);
+        }
+        tracing::debug!(error, "a connection ended early");
+    }
 }
 
-fn report(ended: Result<(), BoxError>) {
-    if let Err(error) = ended {
-        tracing::debug!(error, "a connection ended early");
+/// Why hyper has ended a connection, where it was not the client.
+fn why(error: &hyper::Error) -> Option<Cut> {
+    if error.is_timeout() {
+        Some(Cut::HeadTimeout)
+    } else if error.is_parse_too_large() {
+        Some(Cut::HeadTooLarge)
+    } else if error.is_parse() {
+        Some(Cut::Malformed)
+    } else {
+        let http2 = error.source()?.downcast_ref::<h2::Error>()?;
+        (!http2.is_io() && !http2.is_remote()).then_some(Cut::Http2)
     }
 }

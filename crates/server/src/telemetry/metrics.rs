@@ -18,7 +18,7 @@ use transom_core::{Answer, Mode, Policies};
 
 use decisions::Decisions;
 
-pub(crate) use http::{ListenerMetrics, Open};
+pub(crate) use http::{Cut, ListenerMetrics, Open};
 pub use list::{Kind, METRICS, Metric};
 
 /// How often measurements are sorted into their buckets, so that they do not pile up where nobody

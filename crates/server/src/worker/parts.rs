@@ -163,6 +163,7 @@ fn upstream_settings(config: &GatewayConfig) -> UpstreamSettings {
         url: config.upstream.clone(),
         connect_timeout: config.connect_timeout,
         response_timeout: config.response_timeout,
+        tunnel_timeout: config.tunnel_timeout,
         max_body: config.max_body,
         preserve_host: config.preserve_host,
     }

@@ -12,10 +12,11 @@ use super::example::sections;
 const TAKEN_UP: [&str; 8] =
     ["identity", "api_key", "limiter", "headers", "messages", "penalty", "admin", "policy"];
 /// What it takes up of sections that it takes up in part.
-const TAKEN_UP_KEYS: [&str; 6] = [
+const TAKEN_UP_KEYS: [&str; 7] = [
     "gateway.upstream",
     "gateway.connect_timeout",
     "gateway.response_timeout",
+    "gateway.tunnel_timeout",
     "gateway.max_body",
     "gateway.preserve_host",
     "redis.on_failure",
@@ -33,7 +34,11 @@ check = '127.0.0.1:9081'
 admin = '127.0.0.1:9083'
 [gateway]
 header_timeout = '1s'
+body_timeout = '1s'
+write_timeout = '1s'
+idle_timeout = '1s'
 max_connections = 1
+max_connections_per_address = 1
 drain_delay = '1s'
 drain = '1s'
 [redis]
@@ -67,6 +72,7 @@ const ALL_TAKEN_UP: &str = "
 upstream = 'http://127.0.0.1:3000'
 connect_timeout = '1s'
 response_timeout = '1s'
+tunnel_timeout = '1s'
 max_body = '1KiB'
 preserve_host = false
 [redis]

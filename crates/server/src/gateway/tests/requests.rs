@@ -45,10 +45,10 @@ async fn a_target_goes_behind_the_path_of_the_upstream() {
 }
 
 #[tokio::test]
-async fn the_host_of_an_absolute_target_goes_before_the_field() {
+async fn the_host_of_an_absolute_target_is_that_of_the_field() {
     let stage = Stage::new().await;
     let gateway = gateway(&stage).await;
-    let get = "GET http://me@one.example/a?b HTTP/1.1\r\nhost: two.example\r\n\r\n";
+    let get = "GET http://me@one.example/a?b HTTP/1.1\r\nhost: One.example\r\n\r\n";
     let _client = gateway.send(get).await;
     let head = stage.accept().await.head().await;
     assert_eq!(head.first, "GET /a?b HTTP/1.1");

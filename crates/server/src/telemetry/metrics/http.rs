@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::StatusCode;
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
-use super::list::{CONNECTIONS, HTTP_DURATION, HTTP_REQUESTS};
+use super::list::{CONNECTIONS, CUT, HTTP_DURATION, HTTP_REQUESTS};
 
 /// The first status code there is, and how many there are.
 const STATUS_MIN: usize = 100;
@@ -21,13 +21,42 @@ const COMMON: [StatusCode; 6] = [
     StatusCode::GATEWAY_TIMEOUT,
 ];
 
+/// Why a listener cuts a connection or a request short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cut {
+    TooMany,
+    HeadTimeout,
+    HeadTooLarge,
+    Malformed,
+    Http2,
+    BodyTimeout,
+    SlowReader,
+    Idle,
+    IdleTunnel,
+}
+
+/// Each with its label.
+const CUTS: [(Cut, &str); 9] = [
+    (Cut::TooMany, "too_many"),
+    (Cut::HeadTimeout, "head_timeout"),
+    (Cut::HeadTooLarge, "head_too_large"),
+    (Cut::Malformed, "malformed"),
+    (Cut::Http2, "http2"),
+    (Cut::BodyTimeout, "body_timeout"),
+    (Cut::SlowReader, "slow_reader"),
+    (Cut::Idle, "idle"),
+    (Cut::IdleTunnel, "idle_tunnel"),
+];
+
 /// The handles of one listener.
+#[derive(Debug)]
 pub(crate) struct ListenerMetrics {
     listener: &'static str,
     /// By status, from [`STATUS_MIN`] on, each made at its first use.
     requests: Box<[OnceLock<Counter>]>,
     duration: Histogram,
     open: Gauge,
+    cut: [(Cut, Counter); CUTS.len()],
 }
 
 /// Counts a connection as open until it is dropped.
@@ -42,6 +71,9 @@ impl ListenerMetrics {
             requests: (0..STATUSES).map(|_| OnceLock::new()).collect(),
             duration: histogram!(HTTP_DURATION, "listener" => listener),
             open: gauge!(CONNECTIONS, "listener" => listener),
+            cut: CUTS.map(|(cut, reason)| {
+                (cut, counter!(CUT, "listener" => listener, "reason" => reason))
+            }),
         };
         for status in COMMON {
             metrics.requests(status);
@@ -60,6 +92,13 @@ impl ListenerMetrics {
         self.duration.record(took);
         if let Some(requests) = self.requests(status) {
             requests.increment(1);
+        }
+    }
+
+    /// Counts what was cut short.
+    pub(crate) fn cut(&self, why: Cut) {
+        if let Some((_, count)) = self.cut.iter().find(|(cut, _)| *cut == why) {
+            count.increment(1);
         }
     }
 

@@ -30,6 +30,8 @@ pub(super) const HTTP_REQUESTS: &str = "transom_http_requests_total";
 pub(super) const HTTP_DURATION: &str = "transom_http_request_duration_seconds";
 /// Open connections.
 pub(super) const CONNECTIONS: &str = "transom_connections";
+/// Connections and requests that were cut short.
+pub(super) const CUT: &str = "transom_connections_cut_total";
 /// The mode of everything.
 pub(super) const MODE: &str = "transom_mode";
 /// The configuration in force.
@@ -213,6 +215,15 @@ pub const METRICS: &[Metric] = &[
         kind: Kind::Gauge,
         help: "Connections of clients that are open now.",
         labels: &["listener"],
+    },
+    Metric {
+        name: CUT,
+        kind: Kind::Counter,
+        help: "Connections and requests that a listener cut short: too_many (one address has all \
+               its connections), head_timeout (an idle one of HTTP/1.1 too), head_too_large, \
+               malformed, http2 (against its rules or bounds), body_timeout, slow_reader, idle, \
+               idle_tunnel.",
+        labels: &["listener", "reason"],
     },
     Metric {
         name: MODE,

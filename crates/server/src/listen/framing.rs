@@ -1,0 +1,318 @@
+//! Where one request of HTTP/1 ends and the next begins, so strictly that no two readers differ.
+//!
+//! A proxy before this worker may read an ambiguous request another way than hyper does. What one
+//! of them takes for a body is then a request to the other, which nobody decided. hyper repairs
+//! some of these shapes, as RFC 9112 allows, and does not tell; here they are found before hyper
+//! sees them. Refused is, beside all that hyper refuses:
+//!
+//! | shape | RFC 9112 |
+//! | --- | --- |
+//! | a line, of a head or of chunks, that ends in LF or CR alone | 2.2 |
+//! | a field line that begins with white space, or has some before its colon | 5.1, 5.2 |
+//! | a second `Content-Length` or `Transfer-Encoding`, and one of each | 6.1, 6.3 |
+//! | a `Content-Length` that is not 1 to 19 digits | 6.2 |
+//! | a `Transfer-Encoding` that is not `chunked` | 6.1 |
+//! | a chunk size that is not 1 to 16 hexadecimal digits, up to `;` or CR | 7.1 |
+
+/// As much of a line is looked at: more than any name and value here have.
+const LINE_SEEN: usize = 64;
+/// The first line of an HTTP/2 connection.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0";
+
+/// Follows the bytes of a connection.
+#[derive(Debug)]
+pub(super) struct Framing {
+    state: State,
+    /// The beginning of the line that is being read.
+    line: Vec<u8>,
+    /// How long that line is so far.
+    length: usize,
+    /// The byte before.
+    last: u8,
+    content_length: Option<u64>,
+    chunked: bool,
+    is_first: bool,
+}
+
+/// What the next byte belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    RequestLine,
+    Field,
+    Body {
+        left: u64,
+    },
+    ChunkSize {
+        size: u64,
+        digits: u8,
+    },
+    ChunkExtension {
+        size: u64,
+    },
+    ChunkSizeEnd {
+        size: u64,
+    },
+    Chunk {
+        left: u64,
+    },
+    ChunkEnd,
+    ChunkEndLf,
+    Trailer,
+    /// Not HTTP/1.
+    Other,
+}
+
+/// A byte with which a request becomes ambiguous or malformed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Refused;
+
+impl Default for Framing {
+    fn default() -> Self {
+        Self {
+            state: State::RequestLine,
+            line: Vec::new(),
+            length: 0,
+            last: 0,
+            content_length: None,
+            chunked: false,
+            is_first: true,
+        }
+    }
+}
+
+impl Framing {
+    /// Follows more bytes.
+    ///
+    /// # Errors
+    ///
+    /// The place of the first byte that must not be read.
+    pub(super) fn follow(&mut self, bytes: &[u8]) -> Result<(), usize> {
+        let mut at = 0;
+        while let Some(byte) = bytes.get(at) {
+            let there = u64::try_from(bytes.len() - at).unwrap_or(u64::MAX);
+            let taken = match &mut self.state {
+                State::Other => return Ok(()),
+                State::Body { left } | State::Chunk { left } => {
+                    let taken = there.min(*left);
+                    *left -= taken;
+                    taken
+                }
+                _ => {
+                    self.byte(*byte).map_err(|Refused| at)?;
+                    1
+                }
+            };
+            match self.state {
+                State::Body { left: 0 } => self.begin(),
+                State::Chunk { left: 0 } => self.state = State::ChunkEnd,
+                _ => {}
+            }
+            at += usize::try_from(taken).unwrap_or(usize::MAX);
+        }
+        Ok(())
+    }
+
+    fn byte(&mut self, byte: u8) -> Result<(), Refused> {
+        self.state = match (self.state, byte) {
+            (State::RequestLine | State::Field | State::Trailer, _) => return self.of_line(byte),
+            (State::ChunkSize { size, digits: digits @ 0..=15 }, digit)
+                if digit.is_ascii_hexdigit() =>
+            {
+                State::ChunkSize { size: (size << 4) | hexadecimal(digit), digits: digits + 1 }
+            }
+            (State::ChunkSize { size, digits: 1.. }, b';') => State::ChunkExtension { size },
+            (State::ChunkSize { size, digits: 1.. }, b'\r') => State::ChunkSizeEnd { size },
+            (State::ChunkExtension { size }, b'\r') => State::ChunkSizeEnd { size },
+            (state @ State::ChunkExtension { .. }, other) if other != b'\n' => state,
+            (State::ChunkSizeEnd { size: 0 }, b'\n') => State::Trailer,
+            (State::ChunkSizeEnd { size }, b'\n') => State::Chunk { left: size },
+            (State::ChunkEnd, b'\r') => State::ChunkEndLf,
+            (State::ChunkEndLf, b'\n') => State::ChunkSize { size: 0, digits: 0 },
+            _ => return Err(Refused),
+        };
+        Ok(())
+    }
+
+    /// A byte of a line of a head or of trailers.
+    fn of_line(&mut self, byte: u8) -> Result<(), Refused> {
+        let last = std::mem::replace(&mut self.last, byte);
+        match (last, byte) {
+            (b'\r', b'\n') => return self.end_of_line(),
+            (b'\r', _) | (_, b'\n') => return Err(Refused),
+            (_, b'\r') => return Ok(()),
+            (_, b' ' | b'\t') if self.length == 0 => return Err(Refused),
+            _ => {}
+        }
+        self.length += 1;
+        if self.line.len() < LINE_SEEN {
+            self.line.push(byte);
+        }
+        Ok(())
+    }
+
+    fn end_of_line(&mut self) -> Result<(), Refused> {
+        let (line, length) = (std::mem::take(&mut self.line), std::mem::take(&mut self.length));
+        match self.state {
+            // Empty lines before a request are skipped.
+            State::RequestLine if length == 0 => {}
+            State::RequestLine if self.is_first && line == PREFACE => self.state = State::Other,
+            State::RequestLine => self.state = State::Field,
+            State::Field if length > 0 => self.field(&line, length)?,
+            State::Field if self.chunked => {
+                self.state = State::ChunkSize { size: 0, digits: 0 };
+            }
+            State::Field => match self.content_length {
+                None | Some(0) => self.begin(),
+                Some(left) => self.state = State::Body { left },
+            },
+            State::Trailer if length == 0 => self.begin(),
+            _ => {}
+        }
+        if self.state != State::Other {
+            self.line = line;
+            self.line.clear();
+        }
+        Ok(())
+    }
+
+    fn field(&mut self, line: &[u8], length: usize) -> Result<(), Refused> {
+        let mut parts = line.splitn(2, |byte| *byte == b':');
+        let (name, value) = (parts.next().unwrap_or_default(), parts.next());
+        if name.iter().any(u8::is_ascii_whitespace) {
+            return Err(Refused);
+        }
+        let [is_length, is_coding] = ["content-length", "transfer-encoding"]
+            .map(|other| name.eq_ignore_ascii_case(other.as_bytes()));
+        if !is_length && !is_coding {
+            return Ok(());
+        }
+        if self.chunked || self.content_length.is_some() || length > LINE_SEEN {
+            return Err(Refused);
+        }
+        let value = value.unwrap_or_default().trim_ascii();
+        if is_length {
+            self.content_length = Some(decimal(value).ok_or(Refused)?);
+        } else if value.eq_ignore_ascii_case(b"chunked") {
+            self.chunked = true;
+        } else {
+            return Err(Refused);
+        }
+        Ok(())
+    }
+
+    /// Begins with the next request.
+    fn begin(&mut self) {
+        self.state = State::RequestLine;
+        (self.content_length, self.chunked, self.is_first) = (None, false, false);
+    }
+}
+
+fn decimal(text: &[u8]) -> Option<u64> {
+    let is_number = (1..=19).contains(&text.len()) && text.iter().all(u8::is_ascii_digit);
+    if is_number { std::str::from_utf8(text).ok()?.parse().ok() } else { None }
+}
+
+fn hexadecimal(digit: u8) -> u64 {
+    char::from(digit).to_digit(16).map_or(0, u64::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where a connection is refused, the same however its bytes are cut.
+    fn refused(text: &str) -> Option<usize> {
+        let whole = Framing::default().follow(text.as_bytes()).err();
+        let mut framing = Framing::default();
+        let one_by_one = text.bytes().position(|byte| framing.follow(&[byte]).is_err());
+        assert_eq!(whole, one_by_one, "{text:?}");
+        whole
+    }
+
+    #[test]
+    fn what_can_be_read_in_one_way_only_passes() {
+        for fields in [
+            "",
+            "Content-Length: 0\r\n",
+            "content-length:\t3 \r\n\r\nabc",
+            "Transfer-Encoding: Chunked\r\n\r\n3\r\nabc\r\n00a;x=\"y\"\r\n0123\r\n6789\r\n0\r\nx: y\r\n",
+            "X-Long: 0123456789012345678901234567890123456789012345678901234567890123456789\r\n",
+            "Content_Length: 5, 6\r\nX: \r\n",
+        ] {
+            let mut request = format!("\r\nPOST / HTTP/1.1\r\nHost: a\r\n{fields}");
+            if !fields.ends_with("abc") {
+                request.push_str("\r\n");
+            }
+            // Any other request that follows is at its beginning, so this is refused at once.
+            assert_eq!(refused(&request), None, "{fields:?}");
+            assert_eq!(refused(&format!("{request}\n")), Some(request.len()), "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn what_could_be_read_in_two_ways_is_refused() {
+        for fields in [
+            "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n",
+            "Transfer-Encoding: chunked\r\nContent-Length: 3\r\n",
+            "Content-Length: 3\r\nContent-Length: 4\r\n",
+            "Content-Length: 3\r\nContent-Length: 3\r\n",
+            "Content-Length: 3, 3\r\n",
+            "Content-Length: +3\r\n",
+            "Content-Length: -3\r\n",
+            "Content-Length: 0x3\r\n",
+            "Content-Length: 3 3\r\n",
+            "Content-Length: \r\n",
+            "Content-Length: 00000000000000000003\r\n",
+            "Content-Length : 3\r\n",
+            "Content-Length\t: 3\r\n",
+            "Transfer-Encoding: xchunked\r\n",
+            "Transfer-Encoding: chunked, identity\r\n",
+            "Transfer-Encoding: gzip, chunked\r\n",
+            "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+            "Transfer-Encoding: \"chunked\"\r\n",
+            "Transfer-Encoding\r\n",
+            "Transfer-Encoding: chunked\n",
+            "X: y\n",
+            "X: y\rZ: w\r\n",
+            " X: y\r\n",
+            "X: y\r\n z\r\n",
+            "X: y\r\n\tContent-Length: 3\r\n",
+            "Transfer-Encoding:                                                      chunked\r\n",
+        ] {
+            let request = format!("POST / HTTP/1.1\r\n{fields}\r\n");
+            assert!(refused(&request).is_some(), "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn chunks_are_read_to_the_letter() {
+        for body in [
+            "\r\n",
+            "g\r\n",
+            "3 \r\n",
+            " 3\r\n",
+            "0x3\r\n",
+            "+3\r\n",
+            "-3\r\n",
+            "3\n",
+            "3\r\r\n",
+            "3;x\n",
+            "11112222333344445\r\n",
+            ";x\r\n",
+            "3\r\nabcd\r\n",
+            "3\r\nabc\n",
+            "3\r\nabc0\r\n",
+            "0\r\nx: y\n",
+            "0\r\n x: y\r\n",
+        ] {
+            let request = format!("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n{body}");
+            assert!(refused(&request).is_some(), "{body:?}");
+        }
+    }
+
+    #[test]
+    fn http_2_is_not_looked_at() {
+        assert_eq!(refused("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\n\n\0"), None);
+        assert!(refused("GET / HTTP/1.1\r\n\r\nPRI * HTTP/2.0\r\n\r\nSM\n").is_some());
+    }
+}
