@@ -6,6 +6,7 @@ mod api_keys;
 mod arguments;
 mod browser;
 mod client;
+mod cluster;
 mod collector;
 mod configuration;
 mod console;

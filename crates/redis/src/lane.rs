@@ -345,17 +345,16 @@ impl Lane {
 
     /// Gives a caller its answer, unless the answer is that another node knows it.
     fn answer(&self, mut job: Job, answer: Answer) {
-        if let Err(said) = &answer
-            && let Some(Redirect { node, asking }) = self.member.follow(said)
-            && job.caller.hops < HOPS_MAX
-        {
-            job.caller.hops += 1;
-            job.caller.asking = asking;
-            node.lanes.take_over(job);
-            return;
-        }
-        if let Err(reason) = &answer {
-            self.metrics.failed(reason);
+        if let Err(said) = &answer {
+            self.metrics.refused(said);
+            let redirect = self.member.follow(said).filter(|_| job.caller.hops < HOPS_MAX);
+            if let Some(Redirect { node, asking }) = redirect {
+                job.caller.hops += 1;
+                job.caller.asking = asking;
+                node.lanes.take_over(job);
+                return;
+            }
+            self.metrics.failed(said);
         }
         // A caller whose deadline has passed is no longer there.
         let _ = job.caller.answer.send(answer);

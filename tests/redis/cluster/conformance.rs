@@ -11,7 +11,8 @@ use transom_tests::Cluster;
 use transom_tests::redis_server::free_port;
 
 use super::{MANY, key_of, open, settings_for, units, users_by_node};
-use crate::connection::{decides, operates};
+use crate::acl::operates;
+use crate::connection::decides;
 use crate::setup::{WITHIN, request, settings};
 
 #[tokio::test]
