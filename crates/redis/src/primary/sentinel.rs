@@ -17,7 +17,6 @@ use tokio::time::timeout;
 
 use super::Dialer;
 use crate::error::OpenError;
-use crate::settings::CONNECT_TIMEOUT;
 
 /// The sentinels are asked this often.
 const ASK_EVERY: Duration = Duration::from_millis(100);
@@ -82,11 +81,6 @@ impl Watched {
             Ok(Known::Nowhere(reason)) => Err(reason),
             Ok(Known::Asking) | Err(_) => Err("no sentinel was asked".to_owned()),
         }
-    }
-
-    /// Whether none of them has said anything yet.
-    pub(super) fn is_asking(&self) -> bool {
-        matches!(&*self.known.borrow(), Known::Asking)
     }
 
     /// Hears that what the sentinels say leads to nothing.
@@ -224,17 +218,19 @@ struct Sentinel {
     client: Client,
     config: AsyncConnectionConfig,
     connection: Option<MultiplexedConnection>,
+    patience: Duration,
 }
 
 impl Sentinel {
     fn new(dialer: &Dialer) -> Result<Self, OpenError> {
         let (client, config) = dialer.client()?;
-        Ok(Self { address: dialer.address(), client, config, connection: None })
+        let patience = dialer.patience();
+        Ok(Self { address: dialer.address(), client, config, connection: None, patience })
     }
 
     /// The address of a master by its name.
     async fn ask(&mut self, name: &str) -> Result<(String, u16), String> {
-        let asked = timeout(CONNECT_TIMEOUT, self.query(name)).await;
+        let asked = timeout(self.patience, self.query(name)).await;
         let asked = asked.unwrap_or_else(|_elapsed| Err("it does not answer".to_owned()));
         if asked.is_err() {
             self.connection = None;
