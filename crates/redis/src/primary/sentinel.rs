@@ -39,6 +39,16 @@ enum Known {
     At(Arc<Master>),
 }
 
+impl Known {
+    fn says_the_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Nowhere(one), Self::Nowhere(two)) => one == two,
+            (Self::At(one), Self::At(two)) => Arc::ptr_eq(one, two),
+            _ => false,
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Master {
     host: String,
@@ -168,6 +178,8 @@ impl Watch {
                 Err(reason) => reasons.push(format!("{}: {reason}", sentinel.address)),
             }
         }
+        // In an order that does not turn: what is said again is not logged again.
+        reasons.sort_unstable();
         Err(format!("no sentinel names the master {}: {}", self.name, reasons.join("; ")))
     }
 
@@ -189,7 +201,11 @@ impl Watch {
         };
         self.silent = silent;
         if let Some(known) = known {
-            self.sender.send_replace(known);
+            self.sender.send_if_modified(|last| {
+                let news = !last.says_the_same(&known);
+                *last = known;
+                news
+            });
         }
     }
 
