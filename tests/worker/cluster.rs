@@ -19,11 +19,11 @@ async fn decided(worker: &Worker, user: &str) -> Value {
     let asked = json!({"identity": format!("user:{user}"), "path": "/"}).to_string();
     let reply = send(worker.check, "POST", "/v1/decide", &[], &asked).await;
     assert_eq!(reply.status(), 200, "{reply:?}");
-    serde_json::from_str(reply.body()).unwrap()
+    serde_json::from_str(reply.body()).expect("JSON")
 }
 
 async fn slot_of(cluster: &Cluster, user: &str) -> u16 {
-    let identity = Identity::user(user).unwrap();
+    let identity = Identity::user(user).expect("a user id");
     cluster.slot_of(&Keyspace::new("transom:1").overrides(&identity)).await
 }
 
@@ -51,12 +51,19 @@ async fn a_lost_node_is_named_and_costs_its_own_slots_alone() {
     let ready = get(worker.admin, "/readyz").await;
     assert!(ready.body().contains(r#""redis":{"connected":true}"#), "{ready:?}");
 
+    // A slot that has moved, and one that is in two places.
     let slot = slot_of(&cluster, &here).await;
     cluster.move_slot(slot, 1).await;
     assert_eq!(decided(&worker, &here).await["source"], "redis");
+    cluster.begin_move(slot, 0).await;
+    assert_eq!(decided(&worker, &here).await["degraded"], "refused");
+    cluster.finish_move(slot, 1, 0).await;
+    assert_eq!(decided(&worker, &here).await["source"], "redis");
     let metrics = get(worker.admin, "/metrics").await;
-    let moved = r#"transom_redis_cluster_refusals_total{code="MOVED"} 1"#;
-    assert!(metrics.body().lines().any(|line| line == moved), "{}", metrics.body());
+    for (code, times) in [("MOVED", 2), ("TRYAGAIN", 1), ("CLUSTERDOWN", 0)] {
+        let line = format!("transom_redis_cluster_refusals_total{{code=\"{code}\"}} {times}");
+        assert!(metrics.body().lines().any(|said| said == line), "{line}: {}", metrics.body());
+    }
 
     cluster.kill(2);
     let lost = format!(r#""lost_nodes":["{}"]"#, cluster.address(2));

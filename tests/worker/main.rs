@@ -29,6 +29,7 @@ mod prometheus;
 mod reload;
 mod request_id;
 mod secrets;
+mod sentinel;
 mod traces;
 mod upstream;
 mod without_redis;

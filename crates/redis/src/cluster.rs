@@ -53,7 +53,7 @@ impl Cluster {
         seeds: &[String],
         script: Script,
     ) -> Result<Arc<Self>, OpenError> {
-        let dialers = seeds.iter().map(|url| Dialer::new(url, &settings.tls));
+        let dialers = seeds.iter().map(|url| settings.dialer(url));
         let dialers = dialers.collect::<Result<Vec<_>, _>>()?;
         let Some(dialer) = dialers.first().cloned() else {
             return Err(OpenError::Address("a cluster takes the address of a node".to_owned()));
