@@ -129,7 +129,6 @@ async fn requests_that_wait_share_calls_and_each_gets_its_own_decision() {
         calls +=
             calls_on(&cluster, place, "evalsha").await + calls_on(&cluster, place, "eval").await;
     }
-    eprintln!("CALLS {calls}");
     assert!(calls < 2_000, "3,000 decisions took {calls} calls");
 }
 
