@@ -1,17 +1,21 @@
 //! Sentinels that are not there, know nothing or say the wrong thing; log-ins and TLS.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use transom_core::Limiter;
 use transom_redis::{RedisLimiter, Sentinels as Watchers, Servers, Settings, Tls};
+use transom_tests::RedisServer;
 use transom_tests::redis_server::free_port;
 use transom_tests::sentinel::{Access, MASTER, Sentinels};
 
-use crate::connection::{RIGHTS, acl_log, certificates};
-use crate::sentinel::{connected, settings, until};
-use crate::setup::{WITHIN, request};
+use crate::acl::{RIGHTS, SENTINEL_RIGHTS};
+use crate::connection::certificates;
+use crate::sentinel::{FOLLOWED_WITHIN, connected, settings, until};
+use crate::setup::{WITHIN, acl_log, request};
 
 /// What the state says, once it says more than that nothing was tried.
 async fn reason(limiter: &RedisLimiter, says: &str) -> String {
@@ -33,6 +37,11 @@ async fn a_worker_that_starts_before_the_sentinels_finds_the_master_once_they_ar
             said.contains(&format!("127.0.0.1:{}: Connection refused", sentinel.port)),
             "{said}"
         );
+    }
+    // A reason that changes all the time would fill the log.
+    for _ in 0..50 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert_eq!(limiter.state().unwrap_err().to_string(), said);
     }
     cluster.sentinels[2].start_again();
     until("a decision", async || limiter.admit(&request("a", 9, 9, 1)).await.is_ok()).await;
@@ -65,17 +74,20 @@ async fn a_name_that_no_sentinel_knows_is_told_by_name() {
     reason(&limiter, "it is a sentinel; with redis.mode").await;
 }
 
-/// A server that says whatever it is asked that the master listens on `port` of this machine.
-async fn liar(port: u16) -> String {
+/// A server that says whatever it is asked that the master listens on a port of this machine.
+async fn liar(port: &Arc<AtomicU16>) -> String {
+    let port = Arc::clone(port);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         while let Ok((mut socket, _)) = listener.accept().await {
+            let port = Arc::clone(&port);
             tokio::spawn(async move {
-                let port = port.to_string();
-                let reply = format!("*2\r\n$9\r\n127.0.0.1\r\n${}\r\n{port}\r\n", port.len());
                 let mut question = [0; 512];
                 while socket.read(&mut question).await.is_ok_and(|bytes| bytes > 0) {
+                    let port = port.load(Ordering::Relaxed).to_string();
+                    let length = port.len();
+                    let reply = format!("*2\r\n$9\r\n127.0.0.1\r\n${length}\r\n{port}\r\n");
                     if socket.write_all(reply.as_bytes()).await.is_err() {
                         return;
                     }
@@ -92,13 +104,33 @@ async fn where_sentinels_disagree_the_one_whose_word_leads_to_a_master_is_believ
     let cluster = Sentinels::start().await;
     for wrong in [cluster.nodes[1].port, free_port(), cluster.sentinels[0].port] {
         let mut nodes = cluster.urls("");
-        nodes.insert(0, liar(wrong).await);
+        nodes.insert(0, liar(&Arc::new(AtomicU16::new(wrong))).await);
         let limiter = connected(&settings(nodes)).await;
         until("a decision", async || limiter.admit(&request("a", 99, 99, 1)).await.is_ok()).await;
         let mut master = cluster.nodes[0].connect().await;
         let keys: Vec<String> =
             redis::cmd("KEYS").arg("*{user:a}*").query_async(&mut master).await.unwrap();
         assert_eq!(keys.len(), 2, "{keys:?}");
+    }
+}
+
+/// Goal: a master that the sentinels have given up is given up, though it thinks that it is one still:
+/// it may be cut off from all but this worker.
+#[tokio::test]
+async fn the_word_of_the_sentinels_goes_before_that_of_the_old_master() {
+    let servers = [RedisServer::process(&[]).await, RedisServer::process(&[]).await];
+    let [old, new] = servers
+        .each_ref()
+        .map(|server| server.url.rsplit(':').next().and_then(|port| port.parse().ok()).unwrap());
+    let named = Arc::new(AtomicU16::new(old));
+    let limiter = connected(&settings(vec![liar(&named).await])).await;
+    let asked = request("a", 1, 1, 1);
+    assert!(limiter.admit(&asked).await.unwrap().allowed);
+    named.store(new, Ordering::Relaxed);
+    let changed = Instant::now();
+    while !limiter.admit(&asked).await.is_ok_and(|decision| decision.allowed) {
+        assert!(changed.elapsed() < FOLLOWED_WITHIN, "the old one goes on");
+        tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }
 
@@ -147,6 +179,3 @@ async fn log_ins_and_tls_hold_for_sentinels_and_master_each_with_its_own_rights(
         }
     }
 }
-
-/// The rights that the sentinels have to give a worker; as in the README.
-const SENTINEL_RIGHTS: &str = "resetkeys resetchannels -@all +sentinel|get-master-addr-by-name";
