@@ -27,7 +27,7 @@ async fn a_known_key_costs_no_second_round_trip() {
 async fn a_revoked_key_is_refused_by_another_worker_within_a_second() {
     let setup = Setup::new().await;
     let keys = setup.limiter.api_keys();
-    let other = RedisLimiter::open(&settings(&setup.server.url)).unwrap().api_keys();
+    let other = RedisLimiter::open(&settings(&setup.url)).unwrap().api_keys();
     let digest = Digest::of(KEY);
     keys.add(digest, "42", "test").await.unwrap();
     assert_eq!(other.user_of(digest, WITHIN).await.unwrap().as_deref(), Some("42"));
@@ -45,7 +45,7 @@ async fn a_revoked_key_is_refused_by_another_worker_within_a_second() {
 async fn a_key_that_was_unknown_works_within_a_second_of_its_creation() {
     let setup = Setup::new().await;
     let keys = setup.limiter.api_keys();
-    let other = RedisLimiter::open(&settings(&setup.server.url)).unwrap().api_keys();
+    let other = RedisLimiter::open(&settings(&setup.url)).unwrap().api_keys();
     let digest = Digest::of(KEY);
     assert_eq!(other.user_of(digest, WITHIN).await.unwrap(), None);
     keys.add(digest, "42", "test").await.unwrap();

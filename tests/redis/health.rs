@@ -18,11 +18,15 @@ const REPLACED_WITHIN: Duration = Duration::from_secs(2);
 /// A server that became a replica is left, and its successor found, within this.
 const FOLLOWED_WITHIN: Duration = Duration::from_secs(1);
 
+/// In place of a port: connections are closed at once, or taken and never carry anything.
+const CLOSED: u16 = 0;
+const HOLE: u16 = 1;
+
 /// What stands between a worker and a server, at the level of bytes.
 struct Proxy {
     url: String,
     accepted: Arc<AtomicU32>,
-    /// The port that new connections are led to; 0: they are closed at once.
+    /// The port that new connections are led to; [`CLOSED`] or [`HOLE`].
     target: Arc<AtomicU16>,
     /// Connections that were made before this moves carry nothing any more, and stay open.
     hole: watch::Sender<()>,
@@ -42,8 +46,10 @@ impl Proxy {
                 let to = to.load(Ordering::Relaxed);
                 let mut hole = holes.subscribe();
                 tokio::spawn(async move {
-                    if to == 0 {
-                        return;
+                    match to {
+                        CLOSED => return,
+                        HOLE => std::future::pending().await,
+                        _port => {}
                     }
                     let mut outward = TcpStream::connect(("127.0.0.1", to)).await.unwrap();
                     tokio::select! {
@@ -176,7 +182,7 @@ async fn a_replica_that_becomes_a_master_again_is_used_again() {
 async fn a_server_that_is_gone_is_asked_for_a_few_times_a_second() {
     let server = RedisServer::start().await;
     let proxy = Proxy::start(&server).await;
-    proxy.lead_to(0);
+    proxy.lead_to(CLOSED);
     let limiter = RedisLimiter::open(&settings(&proxy.url)).unwrap();
     let started = Instant::now();
     while started.elapsed() < Duration::from_secs(3) {
@@ -189,6 +195,27 @@ async fn a_server_that_is_gone_is_asked_for_a_few_times_a_second() {
     assert!((3..=most).contains(&attempts), "{attempts} attempts, not {most}");
     proxy.lead_to(port(&server));
     within(FOLLOWED_WITHIN, "found again", async || is_decided(&limiter).await).await;
+}
+
+/// Goal: a worker is not still waiting for an attempt of the time before when the server is back.
+#[tokio::test]
+async fn a_server_that_was_behind_a_black_hole_is_found_within_a_second_of_its_return() {
+    let server = RedisServer::start().await;
+    for away_ms in [300, 1_200, 1_600, 2_000] {
+        let proxy = Proxy::start(&server).await;
+        // One lane, which no other one helps out.
+        let limiter = RedisLimiter::open(&Settings { lanes: 1, ..settings(&proxy.url) }).unwrap();
+        within(Duration::from_secs(20), "decides", async || is_decided(&limiter).await).await;
+        proxy.lead_to(HOLE);
+        proxy.swallow_open_connections();
+        let gone = Instant::now();
+        while gone.elapsed() < Duration::from_millis(away_ms) {
+            assert!(!is_decided(&limiter).await);
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        proxy.lead_to(port(&server));
+        within(FOLLOWED_WITHIN, "found again", async || is_decided(&limiter).await).await;
+    }
 }
 
 /// Goal: where the server does not tell its role a worker goes on as well as it can.

@@ -20,7 +20,7 @@ async fn comes_to(share: &Share, workers: u32) {
 async fn workers_count_each_other_and_forget_who_left_or_fell_silent() {
     let mut setup = Setup::new().await;
     let limiters: Vec<_> =
-        (0..3).map(|_| RedisLimiter::open(&settings(&setup.server.url)).unwrap()).collect();
+        (0..3).map(|_| RedisLimiter::open(&settings(&setup.url)).unwrap()).collect();
     let shares: Vec<_> = (0..3).map(|_| Share::of(1)).collect();
     let mut joined = Vec::new();
     for (limiter, share) in limiters.iter().zip(&shares) {

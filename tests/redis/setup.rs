@@ -18,6 +18,8 @@ pub(crate) struct Setup {
     pub(crate) limiter: RedisLimiter,
     pub(crate) connection: MultiplexedConnection,
     pub(crate) server: RedisServer,
+    /// By which the limiter logs in.
+    pub(crate) url: String,
 }
 
 /// Longer than any lookup on a loaded machine takes.
@@ -35,7 +37,7 @@ impl Setup {
         let url = log_in(&server, &mut connection, RIGHTS).await;
         let limiter = RedisLimiter::open(&settings(&url)).unwrap();
         limiter.connected().await.unwrap();
-        Self { limiter, connection, server }
+        Self { limiter, connection, server, url }
     }
 
     /// Sends one command, its words apart.

@@ -182,17 +182,15 @@ impl Sentinels {
 
     /// Whether a sentinel names the node as the master.
     pub async fn is_named(&self, node: usize) -> bool {
-        for sentinel in &self.sentinels {
-            let named = async {
-                let mut connection = sentinel.try_connect().await?;
-                let words = ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER];
-                query::<(String, u16)>(&mut connection, &words).await
-            };
-            if named.await.is_some_and(|(_, port)| port == self.nodes[node].port) {
-                return true;
-            }
-        }
-        false
+        let named = self.sentinels.iter().map(async |sentinel| {
+            let mut connection = sentinel.try_connect().await?;
+            let words = ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER];
+            query::<(String, u16)>(&mut connection, &words).await
+        });
+        // One that is frozen does not hold up the others.
+        let named = named.map(|named| tokio::time::timeout(Duration::from_millis(100), named));
+        let named = futures_util::future::join_all(named).await;
+        named.into_iter().flatten().flatten().any(|(_, port)| port == self.nodes[node].port)
     }
 
     /// Asks the first sentinel for a failover.
