@@ -172,6 +172,9 @@ impl Cluster {
         let _replacing = self.replacing.lock().unwrap_or_else(PoisonError::into_inner);
         let known = self.map.load();
         let map = Map::of(ranges, |address| known.node(address).or_else(|| self.make(address)));
+        if map.names() != known.names() {
+            tracing::info!(primaries = map.names(), "the primaries of the cluster");
+        }
         self.map.store(Arc::new(map));
     }
 }

@@ -134,6 +134,13 @@ impl Map {
         &self.nodes
     }
 
+    /// What the nodes are called, in one order.
+    pub(crate) fn names(&self) -> String {
+        let mut names: Vec<_> = self.nodes.iter().map(|node| node.address.to_string()).collect();
+        names.sort_unstable();
+        names.join(", ")
+    }
+
     /// How many slots no node has.
     pub(crate) fn uncovered(&self) -> usize {
         self.slots.iter().filter(|place| **place == Self::NOBODY).count()
