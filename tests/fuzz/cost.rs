@@ -3,6 +3,9 @@
 //! ```console
 //! $ cargo run --release -p transom-tests --example client_address_cost
 //! ```
+//!
+//! Two cores under load, with `CARGO_PROFILE_DEV_OPT_LEVEL=3` in place of `--release` (so with checks of overflow): 0.2 µs
+//! for one hop, 2.7 µs for 1,000, 9 µs for 2 KiB of quotes, and 21 µs for 2 KiB of escapes in one value of `Forwarded`.
 
 #![expect(clippy::print_stdout, reason = "a measurement is printed")]
 
