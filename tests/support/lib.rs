@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
+pub mod chaos;
 pub mod checker;
 pub mod clock;
 pub mod fake_redis;
