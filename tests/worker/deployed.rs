@@ -155,7 +155,7 @@ fn promtool_takes_the_rules_and_the_configuration() {
     let root = repository();
     let path = |name: &str| root.join("deploy/prometheus").join(name).display().to_string();
     let said = promtool(&["check", "rules", "--lint-fatal", &path("rules.yml")], "");
-    assert!(said.contains("SUCCESS: 8 rules found"), "{said}");
+    assert!(said.contains("SUCCESS: 11 rules found"), "{said}");
     promtool(&["check", "config", &path("prometheus.yml")], "");
 }
 

@@ -150,7 +150,7 @@ async fn a_fresh_worker_raises_no_alarm_and_one_that_loses_redis_does() {
         assert!(!answer.is_empty(), "{}: no data for {}", question.place, question.expr);
     }
     let alerts = prometheus.alerts().await;
-    assert_eq!(alerts.len(), 8, "{alerts:?}");
+    assert_eq!(alerts.len(), 11, "{alerts:?}");
     for (name, state) in alerts {
         assert_eq!(state, "inactive", "{name}");
     }
