@@ -3,6 +3,8 @@
 mod answer;
 mod binary;
 mod load;
+mod scrape;
+mod steady;
 
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -16,6 +18,8 @@ use tempfile::TempDir;
 pub use answer::Answer;
 pub use binary::worker_binary;
 pub use load::{Ask, Client, Load, drive};
+pub use scrape::{Metrics, Times};
+pub use steady::{Sample, Steady, by_redis_permille, records};
 
 const ANY_PORT: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0));
 /// How long a worker may take until it serves.

@@ -9,8 +9,11 @@ pub mod clock;
 pub mod fake_redis;
 pub mod fleet;
 pub mod kubernetes;
+pub mod lateness;
 pub mod oracle;
+pub mod promises;
 pub mod redis_server;
+pub mod stepped_clock;
 pub mod trace;
 pub mod windows;
 

@@ -60,6 +60,15 @@ impl RedisServer {
     ///
     /// If there is no `redis-server`.
     pub async fn process(arguments: &[&str]) -> Self {
+        Self::process_with(arguments, &[]).await
+    }
+
+    /// As [`process`](Self::process), with variables of its environment.
+    ///
+    /// # Panics
+    ///
+    /// If there is no `redis-server`.
+    pub async fn process_with(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let port = free_port();
         let mut command = Command::new("redis-server");
@@ -69,6 +78,7 @@ impl RedisServer {
             .arg("--dir")
             .arg(folder.path())
             .args(arguments)
+            .envs(variables.iter().copied())
             .stdout(Stdio::null());
         let child = spawn(&mut command);
         let url = format!("redis://127.0.0.1:{port}");
@@ -111,6 +121,17 @@ impl RedisServer {
             Running::Process(process) => Some(process.folder.path()),
             Running::Container { .. } => None,
         }
+    }
+
+    /// Sends a signal, by its name such as `STOP`, to a server that runs as a process.
+    ///
+    /// # Panics
+    ///
+    /// If it runs as a container.
+    pub fn signal(&self, name: &str) {
+        let pid = self.pid().expect("a test that breaks its server starts it as a process");
+        let sent = Command::new("kill").args(["-s", name, &pid.to_string()]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "{name} was not sent");
     }
 
     /// Ends a server that runs as a process.
