@@ -1,6 +1,6 @@
 //! One cell of the matrix: a fleet under steady load, a fault, and its end.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Mutex;
 use tokio::time::sleep;
@@ -87,6 +87,8 @@ pub(crate) struct Seen {
     /// Of the machine, meanwhile.
     pub(crate) lateness: Lateness,
     pub(crate) most_connections: usize,
+    /// Connections that were accepted from the first fault on.
+    pub(crate) attempts: usize,
     pub(crate) kept: Vec<MinuteLog>,
     pub(crate) read_at_us: u64,
 }
@@ -106,7 +108,7 @@ pub(crate) async fn run(row: &str, fault: Fault) {
     sleep(BEFORE).await;
     let before = Metrics::of(&fleet).await;
     let sleeper = Sleeper::start();
-    let mut spans = Vec::new();
+    let (mut spans, began) = (Vec::new(), Instant::now());
     for lasts in lasts() {
         let began_ns = monotonic_ns();
         stage.inject(fault, *lasts).await;
@@ -131,6 +133,7 @@ pub(crate) async fn run(row: &str, fault: Fault) {
         after,
         lateness,
         most_connections: stage.proxy.most_open(),
+        attempts: stage.proxy.accepts_since(began).iter().sum(),
         kept,
         read_at_us: windows.read_at_us,
     };

@@ -19,6 +19,8 @@ const BACK_PERMILLE: usize = 990;
 const STEP_MS: u64 = 50;
 /// Connections of a worker to Redis: its two lanes, and three that the pool has to spare.
 const CONNECTIONS: usize = 5;
+/// Of these, those that are always connected.
+const CONNECTING: usize = 3;
 /// What a worker may hold more after a fault than before: it holds no more of anything that grows
 /// with the requests that failed, of which there are hundreds.
 const MORE_TASKS: i64 = 24;
@@ -52,10 +54,10 @@ pub(crate) fn cell(row: &str, seen: &Seen) {
         name: row.to_owned(),
         times: seen.spans.len() as u64,
         decisions: count.unsigned_abs(),
-        p999_us: times.edge_us(1),
-        worst_us: times.edge_us(0),
+        p999_us: Some(times.edge_us(1)),
+        worst_us: Some(times.edge_us(0)),
         over_admissions: 0,
-        recovery_ms,
+        recovery_ms: Some(recovery_ms),
         moved,
     }
     .write();
@@ -135,8 +137,18 @@ fn signs(seen: &Seen) -> Vec<String> {
     signs.collect()
 }
 
+/// As many attempts to connect as pauses allow, which grow to half a second and by chance are half
+/// as long: a few at first, and then four in a second.
+fn most_attempts(seen: &Seen) -> usize {
+    let seconds = |span: &Span| (span.until_ns - span.began_ns).div_ceil(1_000_000_000);
+    let each: u64 = seen.spans.iter().map(|span| 6 + 4 * seconds(span)).sum();
+    usize::try_from(each).expect("a few") * CONNECTING * WORKERS as usize
+}
+
 /// That nothing has piled up.
 fn is_flat(seen: &Seen) {
+    let attempts = seen.attempts;
+    assert!(attempts <= most_attempts(seen), "{attempts} attempts to connect");
     let most = CONNECTIONS * WORKERS as usize;
     let connections = seen.most_connections;
     assert!(connections <= most, "{connections} connections to Redis, more than {most}");

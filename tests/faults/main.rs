@@ -1,8 +1,12 @@
 //! The faults of `docs/promises.md`: each is done to real workers under load, and what the promises
 //! say of it is asserted and written down.
 
+mod calm;
 mod cell;
 mod fault;
 mod judge;
+mod memory;
+mod once;
+mod setup;
 mod single;
 mod stage;

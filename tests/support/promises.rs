@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::redis_server::repository;
 
 /// What one test has measured.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Row {
     /// The test, as `tests/faults` names it.
     pub name: String,
@@ -17,18 +17,23 @@ pub struct Row {
     /// Decisions while it was looked at.
     pub decisions: u64,
     /// The bucket that 99.9 % of them kept within, by the worker's own measure.
-    pub p999_us: u64,
+    pub p999_us: Option<u64>,
     /// The bucket that all of them kept within.
-    pub worst_us: u64,
+    pub worst_us: Option<u64>,
     /// Units beyond what is promised.
     pub over_admissions: u64,
     /// Until Redis decided again, once it was back.
-    pub recovery_ms: u64,
+    pub recovery_ms: Option<u64>,
     /// The metrics that moved, and by how much.
     pub moved: Vec<String>,
 }
 
 impl Row {
+    /// A row in which nothing was measured yet.
+    pub fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), ..Self::default() }
+    }
+
     /// Leaves the row for the table.
     ///
     /// # Panics
