@@ -21,8 +21,9 @@ pub(crate) const ROWS: &[&str] = &[
 const LIMITERS: usize = 50;
 /// Two lanes, and the one that carries what is no decision.
 const CONNECTIONS_EACH: usize = 3;
-/// The longest pause between two attempts is half a second, and chance takes up to a half of it.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(250);
+/// The longest pause between two attempts is a quarter of a second, and chance takes up to a half
+/// of it.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(125);
 const AWAY: Duration = Duration::from_secs(4);
 /// Until all have noticed, at the latest by the check of what is idle for a second, and pauses have
 /// grown to their longest.

@@ -137,11 +137,11 @@ fn signs(seen: &Seen) -> Vec<String> {
     signs.collect()
 }
 
-/// As many attempts to connect as pauses allow, which grow to half a second and by chance are half
-/// as long: a few at first, and then four in a second.
+/// As many attempts to connect as pauses allow, which grow to a quarter of a second and by chance
+/// are half as long: a few at first, and then eight in a second.
 fn most_attempts(seen: &Seen) -> usize {
     let seconds = |span: &Span| (span.until_ns - span.began_ns).div_ceil(1_000_000_000);
-    let each: u64 = seen.spans.iter().map(|span| 6 + 4 * seconds(span)).sum();
+    let each: u64 = seen.spans.iter().map(|span| 6 + 8 * seconds(span)).sum();
     usize::try_from(each).expect("a few") * CONNECTING * WORKERS as usize
 }
 

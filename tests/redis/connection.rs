@@ -20,7 +20,7 @@ pub(crate) const RIGHTS: &str = "resetkeys ~transom:1:* resetchannels -@all +eva
     +zremrangebyrank +zincrby +pexpire +persist +pttl \
     +type +del +get +set +incr +hget +hset +hmget +hgetall \
     +hincrby +hkeys +hdel +scan +xadd +xrevrange \
-    +info +multi +exec +ping +unwatch";
+    +info +multi +exec +ping +role";
 
 async fn decides(settings: &Settings) -> Result<(), Unavailable> {
     let limiter = RedisLimiter::open(settings).unwrap();

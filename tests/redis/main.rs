@@ -10,4 +10,5 @@ mod lanes;
 mod operations;
 mod roster;
 mod script;
+mod sentinel;
 mod setup;

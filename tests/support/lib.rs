@@ -13,6 +13,7 @@ pub mod lateness;
 pub mod oracle;
 pub mod promises;
 pub mod redis_server;
+pub mod sentinel;
 pub mod stepped_clock;
 pub mod trace;
 pub mod windows;

@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use redis::AsyncConnectionConfig;
 use redis::aio::MultiplexedConnection;
 use tempfile::TempDir;
 use testcontainers::core::{IntoContainerPort, WaitFor};
@@ -167,7 +168,11 @@ impl RedisServer {
     /// If the server does not answer.
     pub async fn connect(&self) -> MultiplexedConnection {
         let client = redis::Client::open(self.url.as_str()).unwrap();
-        client.get_multiplexed_async_connection().await.expect("the test's redis answers")
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(READY_WITHIN))
+            .set_response_timeout(Some(READY_WITHIN));
+        let connection = client.get_multiplexed_async_connection_with_config(&config).await;
+        connection.expect("the test's redis answers")
     }
 
     async fn ready(&self) {

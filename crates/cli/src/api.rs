@@ -64,7 +64,7 @@ impl Api {
     /// A configuration or an argument that cannot be.
     pub(crate) async fn open(args: &Args) -> anyhow::Result<Self> {
         let config = config(args, &source(args))?;
-        if args.admin.is_none() && config.redis.url.is_some() {
+        if args.admin.is_none() && config.redis.place().is_some() {
             return Ok(Self::Here(desk::open(&config).await?));
         }
         let configured = args.token.as_deref();

@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use deadpool_redis::Connection;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout_at;
 use tracing::Span;
@@ -12,10 +11,9 @@ use transom_core::Unavailable;
 
 use crate::breaker::Breaker;
 use crate::clock::ClockWatch;
-use crate::connection::{IDLE_CHECK, discard, establish, ping};
 use crate::error;
 use crate::metrics::LaneMetrics;
-use crate::primary::Primary;
+use crate::primary::{Link, Primary};
 use crate::reply::{self, Answer};
 use crate::script::{Item, Script};
 
@@ -212,34 +210,39 @@ impl Lane {
             let closed = self.carry(&mut connection).await;
             self.health.lost(closed);
             self.metrics.lost();
-            discard(connection);
+            connection.discard();
             if closed {
                 return;
             }
         }
     }
 
-    async fn connect(&self) -> Option<Connection> {
-        establish(&self.primary, |reason| {
+    async fn connect(&self) -> Option<Link> {
+        let failed = |reason| {
             self.health.failed(reason);
             !self.waiting.try_lock().is_ok_and(|waiting| waiting.is_closed())
-        })
-        .await
+        };
+        self.primary.establish(failed).await
     }
 
-    /// Carries calls until the connection fails (false) or nobody is left to ask (true).
-    async fn carry(&self, connection: &mut Connection) -> bool {
+    /// Carries calls until the connection should carry none any more (false) or nobody is left to
+    /// ask (true).
+    async fn carry(&self, link: &mut Link) -> bool {
         let mut batch = Vec::with_capacity(BATCH_MAX);
         loop {
-            match tokio::time::timeout(IDLE_CHECK, self.take(&mut batch)).await {
-                Ok(false) => return true,
-                Ok(true) => {
-                    if !self.call(connection, &mut batch).await {
+            tokio::select! {
+                biased;
+                // A lane that is never idle is checked too.
+                () = link.due() => {
+                    if link.check().await.is_err() {
                         return false;
                     }
                 }
-                Err(_idle) => {
-                    if ping(connection).await.is_err() {
+                more = self.take(&mut batch) => {
+                    if !more {
+                        return true;
+                    }
+                    if !self.call(link, &mut batch).await {
                         return false;
                     }
                 }
@@ -266,7 +269,7 @@ impl Lane {
     }
 
     /// One call for the whole batch; whether the connection is still good.
-    async fn call(&self, connection: &mut Connection, batch: &mut Vec<Job>) -> bool {
+    async fn call(&self, link: &mut Link, batch: &mut Vec<Job>) -> bool {
         batch.retain(|job| !job.answer.is_closed());
         if batch.is_empty() {
             return true;
@@ -276,7 +279,7 @@ impl Lane {
         let (items, callers): (Vec<_>, Vec<_>) =
             batch.drain(..).map(|job| (job.item, job.answer)).unzip();
         let sent = Instant::now();
-        let decoded = match self.script.call(&mut **connection, &items).await {
+        let decoded = match self.script.call(&mut **link, &items).await {
             Ok(value) => reply::decode(&value, items.len()),
             Err(error) => Err(error::of_call(&error)),
         };

@@ -33,4 +33,4 @@ pub use keyspace::Keyspace;
 pub use limiter::RedisLimiter;
 pub use reply::{Answer, decode};
 pub use script::Script;
-pub use settings::{DEFAULT_PREFIX, Settings, Tls};
+pub use settings::{DEFAULT_PREFIX, Sentinels, Servers, Settings, Tls};

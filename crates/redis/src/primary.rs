@@ -1,20 +1,116 @@
 //! The server that decides, and connections to it.
 
-use deadpool_redis::{Connection, Pool};
+mod dial;
+mod link;
+mod sentinel;
+
+use std::time::Duration;
+
+use deadpool_redis::Pool;
+use tokio::time::{sleep, timeout};
+
+pub(crate) use dial::Dialer;
+pub(crate) use link::Link;
+use link::SILENT;
+pub(crate) use sentinel::Watched;
 
 use crate::error;
+use crate::settings::CONNECT_TIMEOUT;
+
+/// The first and the longest pause between two attempts to connect.
+const BACKOFF: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(250)];
 
 /// Where the server is that decides. Clones share its connections.
 #[derive(Clone, Debug)]
 pub(crate) enum Primary {
-    /// At an address that does not change.
+    /// At an address that does not change. Where it is a name, it may come to lead elsewhere: it is
+    /// looked up for each connection.
     Fixed(Pool),
+    /// Where sentinels say.
+    Watched(Watched),
 }
 
 impl Primary {
-    /// A connection that nobody else uses.
-    pub(crate) async fn connection(&self) -> Result<Connection, String> {
-        let Self::Fixed(pool) = self;
-        pool.get().await.map_err(|error| error::of_pool(&error))
+    /// A connection that nobody else uses. It has not been checked.
+    pub(crate) async fn connection(&self) -> Result<Link, String> {
+        let (pool, mastery) = match self {
+            Self::Fixed(pool) => (pool.clone(), None),
+            Self::Watched(watched) => {
+                let mastery = watched.master().await?;
+                (mastery.pool(), Some(mastery))
+            }
+        };
+        let connection = pool.get().await.map_err(|error| error::of_pool(&error))?;
+        Ok(Link::new(connection, mastery))
+    }
+
+    /// A connection to a server that answers and takes decisions, however long that takes.
+    /// `failed` hears why an attempt failed, and says whether to go on.
+    pub(crate) async fn establish(&self, mut failed: impl FnMut(String) -> bool) -> Option<Link> {
+        let [mut pause, longest] = BACKOFF;
+        loop {
+            let news = self.news();
+            tokio::pin!(news);
+            let attempt = tokio::select! {
+                attempt = self.attempt() => attempt,
+                // The address that was tried is that of the past.
+                () = &mut news => continue,
+            };
+            match attempt {
+                Ok(link) => return Some(link),
+                Err(reason) => {
+                    if !failed(reason) {
+                        return None;
+                    }
+                }
+            }
+            tokio::select! {
+                // Half of the pause to all of it, so that a fleet does not knock in step.
+                () = sleep(pause * fastrand::u32(50..=100) / 100) => {}
+                () = news => {}
+            }
+            pause = longest.min(pause * 2);
+        }
+    }
+
+    async fn attempt(&self) -> Result<Link, String> {
+        let made = async {
+            let mut link = self.connection().await?;
+            // That it could be made has not shown that it answers.
+            match link.check().await {
+                Ok(()) => Ok(link),
+                Err(reason) => {
+                    link.discard();
+                    Err(reason)
+                }
+            }
+        };
+        let made = timeout(CONNECT_TIMEOUT, made).await;
+        match (made, self) {
+            (Err(_elapsed), Self::Watched(watched)) if watched.is_asking() => {
+                Err("no sentinel has answered yet".to_owned())
+            }
+            (Ok(Ok(link)), _) => Ok(link),
+            (made, place) => {
+                if let Self::Watched(watched) = place {
+                    watched.doubt();
+                }
+                made.unwrap_or_else(|_elapsed| Err(SILENT.to_owned()))
+            }
+        }
+    }
+
+    /// Resolves when the server is to be looked for at another address than now.
+    fn news(&self) -> impl Future<Output = ()> + use<> {
+        let watched = match self {
+            Self::Fixed(_) => None,
+            Self::Watched(watched) => Some(watched.news()),
+        };
+        async move {
+            match watched {
+                Some(news) => news.await,
+                None => std::future::pending().await,
+            }
+        }
     }
 }

@@ -4,17 +4,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_redis::Connection;
 use redis::RedisError;
 use redis::aio::MultiplexedConnection;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::timeout;
 use transom_core::Unavailable;
 
-use crate::connection::discard;
 use crate::error;
 use crate::limiter::Control;
-use crate::primary::Primary;
+use crate::primary::{Link, Primary};
 use crate::settings::STUCK_AFTER;
 
 /// How long a walk waits for those that were asked for before it.
@@ -42,10 +40,10 @@ impl Walks {
     }
 }
 
-/// A connection that nobody else uses. It goes back to the pool when this is dropped.
+/// A connection that nobody else uses.
 pub(crate) struct Own {
     /// Until it is lost.
-    connection: Option<Connection>,
+    connection: Option<Link>,
     _turn: OwnedMutexGuard<()>,
 }
 
@@ -66,10 +64,10 @@ impl Own {
         answer
     }
 
-    /// Keeps the connection from the pool: its state is not known.
+    /// Closes the connection: its state is not known.
     pub(crate) fn discard(&mut self) {
         if let Some(connection) = self.connection.take() {
-            discard(connection);
+            connection.discard();
         }
     }
 }

@@ -27,6 +27,14 @@ use crate::args::{Args, Command, Form};
 
 /// The variable in whose place `--redis` stands.
 const REDIS_URL: &str = "TRANSOM__REDIS__URL";
+/// What else says where Redis is, as it is for one server.
+const OTHER_REDIS: [(&str, &str); 5] = [
+    ("TRANSOM__REDIS__MODE", "single"),
+    ("TRANSOM__REDIS__NODES", ""),
+    ("TRANSOM__REDIS__MASTER", ""),
+    ("TRANSOM__REDIS__SENTINEL_USER", ""),
+    ("TRANSOM__REDIS__SENTINEL_PASSWORD", ""),
+];
 
 /// Runs a command of operators.
 pub(crate) async fn operate(args: &Args, command: Command) -> anyhow::Result<Exit> {
@@ -51,8 +59,16 @@ pub(crate) async fn operate(args: &Args, command: Command) -> anyhow::Result<Exi
 
 /// Where settings come from: the file, the environment, then the arguments.
 pub(crate) fn source(args: &Args) -> ConfigSource {
-    let redis = args.redis.as_ref().map(|url| (REDIS_URL.to_owned(), url.clone()));
-    ConfigSource::new(args.config.as_deref(), Config::environment().into_iter().chain(redis))
+    // `--redis` is one server, in place of whatever the configuration says of Redis.
+    let elsewhere = args.redis.as_ref().map(|url| {
+        let variable = |name: &str, text: &str| (name.to_owned(), text.to_owned());
+        OTHER_REDIS
+            .map(|(name, text)| variable(name, text))
+            .into_iter()
+            .chain([variable(REDIS_URL, url)])
+    });
+    let environment = Config::environment().into_iter().chain(elsewhere.into_iter().flatten());
+    ConfigSource::new(args.config.as_deref(), environment)
 }
 
 /// The settings that a command runs under.

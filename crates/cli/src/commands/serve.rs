@@ -87,11 +87,11 @@ fn upstream(config: &Config) -> String {
 }
 
 fn limiter(config: &Config, worker: &Worker) -> String {
-    match (&config.redis.url, worker.redis_said()) {
+    match (config.redis.place(), worker.redis_said()) {
         (None, _) => "in process, this worker alone (redis.url is not set)".to_owned(),
-        (Some(url), None) => format!("{url}, shared by every worker that uses it"),
-        (Some(url), Some(reason)) => format!(
-            "{url} does not answer yet ({reason}); until it does, policies say what happens \
+        (Some(place), None) => format!("{place}, shared by every worker that uses it"),
+        (Some(place), Some(reason)) => format!(
+            "{place} does not answer yet ({reason}); until it does, policies say what happens \
              (redis.on_failure = {})",
             config.redis.on_failure
         ),

@@ -24,6 +24,7 @@ const SCRATCH_USER: &str = "transom-doctor";
 /// The type of a key is in its name: `@zset` is `PREFIX:doctor:zset`.
 const COMMANDS: [&str; 36] = [
     "PING",
+    "ROLE",
     "TIME",
     "INFO server",
     "DEL @string @hash @zset @stream",
@@ -56,7 +57,6 @@ const COMMANDS: [&str; 36] = [
     "SCAN 0 COUNT 1",
     "EVAL return(1) 0",
     "EVALSHA 0000000000000000000000000000000000000000 0",
-    "UNWATCH",
     "MULTI",
     "EXEC",
 ];

@@ -112,14 +112,14 @@ impl Config {
     }
 
     fn store(&self) -> String {
-        let Some(url) = &self.redis.url else {
+        let Some(place) = self.redis.place() else {
             return format!(
                 "in process, this worker alone, at most {} identities",
                 self.local.max_identities
             );
         };
         format!(
-            "{url}, prefix {}, deadline {}, {} lanes",
+            "{place}, prefix {}, deadline {}, {} lanes",
             self.redis.prefix,
             format_duration(self.redis.deadline),
             self.redis.lanes
@@ -127,16 +127,20 @@ impl Config {
     }
 
     fn store_json(&self) -> Value {
-        let Some(url) = &self.redis.url else {
+        let redis = &self.redis;
+        if redis.place().is_none() {
             return json!({"kind": "local", "max_identities": self.local.max_identities});
-        };
+        }
         json!({
             "kind": "redis",
-            "url": url.to_string(),
-            "prefix": self.redis.prefix,
-            "deadline": format_duration(self.redis.deadline).to_string(),
-            "lanes": self.redis.lanes,
-            "workers": self.redis.workers,
+            "mode": redis.mode.as_str(),
+            "url": redis.url.as_ref().map(ToString::to_string),
+            "nodes": redis.nodes.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "master": redis.master,
+            "prefix": redis.prefix,
+            "deadline": format_duration(redis.deadline).to_string(),
+            "lanes": redis.lanes,
+            "workers": redis.workers,
         })
     }
 

@@ -224,7 +224,7 @@ const NO_USER_HEADER: [&str; 20] = [
 fn mode<'de, D: Deserializer<'de>>(source: D) -> Result<IdentityMode, D::Error> {
     parsed(source, |text| {
         let modes = [IdentityMode::ApiKey, IdentityMode::Header, IdentityMode::Jwt];
-        word(text, &modes.map(|mode| (mode.as_str(), mode)), &[])
+        word(text, &modes.map(|mode| (mode.as_str(), mode)))
     })
 }
 

@@ -106,7 +106,7 @@ fn missing(key: &str, what: &str) -> Fault {
 pub(super) fn algorithm<'de, D: Deserializer<'de>>(
     source: D,
 ) -> Result<Option<Algorithm>, D::Error> {
-    optional(source, |text| word(text, &ALGORITHMS, &[]))
+    optional(source, |text| word(text, &ALGORITHMS))
 }
 
 /// The value of a claim; empty text counts as absent.

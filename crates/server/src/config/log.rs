@@ -54,5 +54,5 @@ fn level<'de, D: Deserializer<'de>>(source: D) -> Result<LevelFilter, D::Error> 
         ("debug", LevelFilter::DEBUG),
         ("trace", LevelFilter::TRACE),
     ];
-    parsed(source, |text| word(text, &LEVELS, &[]))
+    parsed(source, |text| word(text, &LEVELS))
 }

@@ -3,34 +3,43 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use transom_core::OnFailure;
 
 use super::error::Fault;
 use super::redis_url::RedisUrl;
-use super::value::{self, NOT_IN_THIS_BUILD, duration, optional, parsed, whole};
+use super::secret::{Secret, secret};
+use super::value::{self, duration, list, optional, parsed, whole};
 
 /// Redis, `[redis]`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RedisConfig {
-    /// The server. Absent by default: the worker then decides in process, alone; `redis.url` or
-    /// `TRANSOM__REDIS__URL`.
+    /// The server, in the mode `single`. Absent by default: without it and without nodes the worker
+    /// decides in process, alone; `redis.url` or `TRANSOM__REDIS__URL`.
     #[serde(deserialize_with = "url")]
     pub url: Option<RedisUrl>,
-    /// What kind of Redis it is. Default `single`, and nothing else in this build; `redis.mode` or
+    /// What kind of Redis it is: `single` (default), `sentinel` or `cluster`; `redis.mode` or
     /// `TRANSOM__REDIS__MODE`.
     #[serde(deserialize_with = "mode")]
     pub mode: RedisMode,
-    /// The nodes of a cluster or the sentinels. Empty, and nothing else in this build;
-    /// `redis.nodes` or `TRANSOM__REDIS__NODES`.
-    #[serde(deserialize_with = "no_nodes")]
-    nodes: (),
-    /// The name of the master that sentinels watch. Absent, and nothing else in this build;
-    /// `redis.master` or `TRANSOM__REDIS__MASTER`.
-    #[serde(deserialize_with = "no_master")]
-    master: (),
+    /// The sentinels, or some nodes of the cluster, which tell of the others. All have the same
+    /// user, password and database, which under sentinels are those of the master. Empty by
+    /// default; `redis.nodes` or `TRANSOM__REDIS__NODES`.
+    #[serde(deserialize_with = "nodes")]
+    pub nodes: Vec<RedisUrl>,
+    /// The name of the master that the sentinels watch. Absent by default; `redis.master` or
+    /// `TRANSOM__REDIS__MASTER`.
+    #[serde(deserialize_with = "text")]
+    pub master: Option<String>,
+    /// The user that the sentinels ask for. Absent by default; `redis.sentinel_user` or
+    /// `TRANSOM__REDIS__SENTINEL_USER`.
+    #[serde(deserialize_with = "text")]
+    pub sentinel_user: Option<String>,
+    /// The password that the sentinels ask for. Absent by default: they are asked without a log-in;
+    /// `redis.sentinel_password` or `TRANSOM__REDIS__SENTINEL_PASSWORD`.
+    #[serde(deserialize_with = "secret")]
+    pub sentinel_password: Option<Secret>,
     /// The longest time one decision may wait for Redis. Default 50 ms, 1 ms to 10 s;
     /// `redis.deadline` or `TRANSOM__REDIS__DEADLINE`.
     #[serde(deserialize_with = "duration::<_, 1, 10_000>")]
@@ -72,6 +81,21 @@ pub enum RedisMode {
     /// One server.
     #[default]
     Single,
+    /// A master that sentinels watch, and what takes its place.
+    Sentinel,
+    /// Redis Cluster.
+    Cluster,
+}
+
+impl RedisMode {
+    /// The word in the configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Single => "single",
+            Self::Sentinel => "sentinel",
+            Self::Cluster => "cluster",
+        }
+    }
 }
 
 impl Default for RedisConfig {
@@ -79,8 +103,10 @@ impl Default for RedisConfig {
         Self {
             url: None,
             mode: RedisMode::Single,
-            nodes: (),
-            master: (),
+            nodes: Vec::new(),
+            master: None,
+            sentinel_user: None,
+            sentinel_password: None,
             deadline: Duration::from_millis(50),
             prefix: "transom:1".to_owned(),
             workers: 0,
@@ -94,15 +120,97 @@ impl Default for RedisConfig {
 }
 
 impl RedisConfig {
+    /// Where Redis is, for people and without a secret; `None` where a worker is to decide alone.
+    pub fn place(&self) -> Option<String> {
+        let nodes = || self.nodes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        match self.mode {
+            RedisMode::Single => self.url.as_ref().map(ToString::to_string),
+            RedisMode::Sentinel => {
+                let master = self.master.as_deref().unwrap_or_default();
+                Some(format!("the master {master} of the sentinels {}", nodes()))
+            }
+            RedisMode::Cluster => Some(format!("the cluster of {}", nodes())),
+        }
+    }
+
     pub(super) fn check(&self) -> Result<(), Fault> {
+        self.check_mode()?;
+        self.check_nodes()?;
         if self.tls_cert.is_some() != self.tls_key.is_some() {
             let reason = "a client certificate takes both, one is missing";
             return Err(Fault::pair("redis.tls_cert", "redis.tls_key", reason));
         }
-        let encrypted = self.url.as_ref().is_some_and(RedisUrl::is_tls);
+        let encrypted = self.url.iter().chain(&self.nodes).any(RedisUrl::is_tls);
         for (key, file) in [("redis.tls_ca", &self.tls_ca), ("redis.tls_cert", &self.tls_cert)] {
             if file.is_some() && !encrypted {
-                return Err(Fault::new(key, "it takes a redis.url that begins with rediss://"));
+                let (of, _) = self.addresses();
+                let reason = format!("it takes a {of} that begins with rediss://");
+                return Err(Fault::new(key, reason));
+            }
+        }
+        Ok(())
+    }
+
+    /// The key that a mode takes its addresses from, and the one that it does not.
+    const fn addresses(&self) -> (&'static str, &'static str) {
+        match self.mode {
+            RedisMode::Single => ("redis.url", "redis.nodes"),
+            RedisMode::Sentinel | RedisMode::Cluster => ("redis.nodes", "redis.url"),
+        }
+    }
+
+    /// What a mode takes, and what it does not.
+    fn check_mode(&self) -> Result<(), Fault> {
+        let mode = self.mode.as_str();
+        let (url, nodes) = (self.url.is_some(), !self.nodes.is_empty());
+        if url && nodes {
+            let reason = "a single server has a url, sentinels and a cluster have nodes; not both";
+            return Err(Fault::pair("redis.url", "redis.nodes", reason));
+        }
+        let (takes, refuses) = self.addresses();
+        let single = self.mode == RedisMode::Single;
+        if (single && nodes) || (!single && url) {
+            let reason = format!("the mode {mode} takes {takes}");
+            return Err(Fault::pair(refuses, "redis.mode", reason));
+        }
+        if !single && !nodes {
+            let reason = format!("the mode {mode} takes {takes}, and there are none");
+            return Err(Fault::new("redis.mode", reason));
+        }
+        let sentinel = self.mode == RedisMode::Sentinel;
+        if sentinel && self.master.is_none() {
+            let reason = "the mode sentinel takes the name of the master, and there is none";
+            return Err(Fault::pair("redis.mode", "redis.master", reason));
+        }
+        for (key, set) in [
+            ("redis.master", self.master.is_some()),
+            ("redis.sentinel_user", self.sentinel_user.is_some()),
+            ("redis.sentinel_password", self.sentinel_password.is_some()),
+        ] {
+            if set && !sentinel {
+                let reason = format!("it belongs to the mode sentinel, and the mode is {mode}");
+                return Err(Fault::pair(key, "redis.mode", reason));
+            }
+        }
+        if self.sentinel_user.is_some() && self.sentinel_password.is_none() {
+            let reason = "a user takes a password";
+            return Err(Fault::pair("redis.sentinel_user", "redis.sentinel_password", reason));
+        }
+        Ok(())
+    }
+
+    /// That each node can be one, and that they are alike but for the host.
+    fn check_nodes(&self) -> Result<(), Fault> {
+        for (place, node) in self.nodes.iter().enumerate() {
+            let fault = |reason: String| Err(Fault::new(format!("redis.nodes[{place}]"), reason));
+            if node.is_socket() {
+                return fault("a node is reached by redis:// or rediss://".to_owned());
+            }
+            if self.mode == RedisMode::Cluster && node.database() != 0 {
+                return fault("a cluster has no database but 0".to_owned());
+            }
+            if let Some(what) = node.difference(&self.nodes[0]) {
+                return fault(format!("it has another {what} than redis.nodes[0]"));
             }
         }
         Ok(())
@@ -113,24 +221,26 @@ fn url<'de, D: Deserializer<'de>>(source: D) -> Result<Option<RedisUrl>, D::Erro
     optional(source, RedisUrl::parse)
 }
 
+fn nodes<'de, D: Deserializer<'de>>(source: D) -> Result<Vec<RedisUrl>, D::Error> {
+    list(source, RedisUrl::parse)
+}
+
 fn mode<'de, D: Deserializer<'de>>(source: D) -> Result<RedisMode, D::Error> {
     parsed(source, |text| {
-        value::word(text, &[("single", RedisMode::Single)], &["cluster", "sentinel"])
+        let modes = [RedisMode::Single, RedisMode::Sentinel, RedisMode::Cluster];
+        value::word(text, &modes.map(|mode| (mode.as_str(), mode)))
     })
 }
 
-fn no_nodes<'de, D: Deserializer<'de>>(source: D) -> Result<(), D::Error> {
-    match Vec::<String>::deserialize(source)?.as_slice() {
-        [] => Ok(()),
-        _ => {
-            Err(D::Error::custom(format!("more than one node {NOT_IN_THIS_BUILD}; use redis.url")))
+/// Text without blanks.
+fn text<'de, D: Deserializer<'de>>(source: D) -> Result<Option<String>, D::Error> {
+    optional(source, |text| {
+        if text.chars().any(|character| character.is_whitespace() || character.is_control()) {
+            Err(format!("{text:?} has a blank"))
+        } else {
+            Ok(text.to_owned())
         }
-    }
-}
-
-fn no_master<'de, D: Deserializer<'de>>(source: D) -> Result<(), D::Error> {
-    optional(source, |_| Err::<(), _>(format!("a master that sentinels watch {NOT_IN_THIS_BUILD}")))
-        .map(drop)
+    })
 }
 
 fn prefix<'de, D: Deserializer<'de>>(source: D) -> Result<String, D::Error> {

@@ -26,6 +26,37 @@ impl RedisUrl {
         self.0.starts_with("rediss:") || self.0.starts_with("valkeys:")
     }
 
+    /// Whether it is the path of a Unix socket.
+    pub(super) fn is_socket(&self) -> bool {
+        self.parts().place.is_empty()
+    }
+
+    /// The number of the database that it names, else 0.
+    pub(super) fn database(&self) -> u16 {
+        self.parts().database.parse().unwrap_or(0)
+    }
+
+    /// What beside the host and the port is not as in another one.
+    pub(super) fn difference(&self, other: &Self) -> Option<&'static str> {
+        let (one, two) = (self.parts(), other.parts());
+        [
+            ("scheme", one.scheme != two.scheme),
+            ("user or password", one.login != two.login),
+            ("database", self.database() != other.database()),
+            ("query", one.query != two.query),
+        ]
+        .into_iter()
+        .find_map(|(what, differs)| differs.then_some(what))
+    }
+
+    fn parts(&self) -> Parts<'_> {
+        let (scheme, rest) = self.0.split_once("://").unwrap_or(("", &self.0));
+        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
+        let (login, place) = authority.rsplit_once('@').unwrap_or(("", authority));
+        Parts { scheme, login, place, database, query }
+    }
+
     /// Reads a URL. The reason repeats nothing of it.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let Some((scheme, rest)) = text.split_once("://") else {
@@ -46,6 +77,16 @@ impl RedisUrl {
         }
         Ok(Self(text.to_owned()))
     }
+}
+
+/// What the URL of a server is made of.
+struct Parts<'a> {
+    scheme: &'a str,
+    login: &'a str,
+    /// Host and port; empty for a socket.
+    place: &'a str,
+    database: &'a str,
+    query: &'a str,
 }
 
 /// Checks `[USER:PASSWORD@]HOST[:PORT][/DATABASE]`.

@@ -129,14 +129,12 @@ impl<'de, T> DeserializeSeed<'de> for Item<T> {
     }
 }
 
-/// One word of a few, some of which mean what this build does not do.
-pub(super) fn word<T: Copy>(text: &str, now: &[(&str, T)], later: &[&str]) -> Result<T, String> {
-    if let Some((_, value)) = now.iter().find(|(word, _)| *word == text) {
+/// One word of a few.
+pub(super) fn word<T: Copy>(text: &str, known: &[(&str, T)]) -> Result<T, String> {
+    if let Some((_, value)) = known.iter().find(|(word, _)| *word == text) {
         Ok(*value)
-    } else if later.contains(&text) {
-        Err(format!("{text:?} {NOT_IN_THIS_BUILD}"))
     } else {
-        let words: Vec<_> = now.iter().map(|(word, _)| *word).collect();
+        let words: Vec<_> = known.iter().map(|(word, _)| *word).collect();
         Err(format!("{text:?} is not one of {}", words.join(", ")))
     }
 }

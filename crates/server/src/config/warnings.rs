@@ -42,7 +42,7 @@ impl Config {
         let open = |address: Option<SocketAddr>| {
             address.filter(|address| !address.ip().to_canonical().is_loopback())
         };
-        if let (Some(address), None) = (open(self.listen.gateway), &self.redis.url) {
+        if let (Some(address), None) = (open(self.listen.gateway), self.redis.place()) {
             found.push(format!(
                 "listen.gateway is {address} without redis.url: each worker counts alone"
             ));

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use transom_core::{Fallback, FleetMode, Gate, Share};
 use transom_local::LocalLimiter;
-use transom_redis::{KeyDirectory, RedisLimiter, Settings, Tls};
+use transom_redis::{KeyDirectory, RedisLimiter, Sentinels, Servers, Settings, Tls};
 
 use super::StartError;
 use crate::backend::Backend;
-use crate::config::{Config, GatewayConfig, IdentityMode, RedisConfig};
+use crate::config::{Config, GatewayConfig, IdentityMode, RedisConfig, RedisMode, RedisUrl};
 use crate::front::Front;
 use crate::gateway::{Upstream, UpstreamSettings};
 use crate::identity::{Identities, tokens};
@@ -119,7 +119,7 @@ impl Lasting {
 ///
 /// [`StartError::File`].
 pub fn redis_settings(config: &RedisConfig) -> Result<Option<Settings>, StartError> {
-    let Some(url) = &config.url else {
+    let Some(servers) = servers(config) else {
         return Ok(None);
     };
     let read = |key, path: &Option<PathBuf>| match path {
@@ -134,12 +134,28 @@ pub fn redis_settings(config: &RedisConfig) -> Result<Option<Settings>, StartErr
     let key = read("redis.tls_key", &config.tls_key)?;
     let tls = Tls { ca: read("redis.tls_ca", &config.tls_ca)?, client: cert.zip(key) };
     Ok(Some(Settings {
-        url: url.expose().to_owned(),
+        servers,
         tls,
         deadline: config.deadline,
         prefix: config.prefix.clone(),
         lanes: config.lanes,
     }))
+}
+
+/// Where Redis is, where one is configured.
+fn servers(config: &RedisConfig) -> Option<Servers> {
+    let exposed = |url: &RedisUrl| url.expose().to_owned();
+    let nodes = || config.nodes.iter().map(exposed).collect();
+    Some(match config.mode {
+        RedisMode::Single => Servers::Single(exposed(config.url.as_ref()?)),
+        RedisMode::Sentinel => Servers::Sentinel(Sentinels {
+            nodes: nodes(),
+            master: config.master.clone()?,
+            user: config.sentinel_user.clone(),
+            password: config.sentinel_password.as_ref().map(|secret| secret.expose().to_owned()),
+        }),
+        RedisMode::Cluster => Servers::Cluster(nodes()),
+    })
 }
 
 fn upstream_settings(config: &GatewayConfig) -> UpstreamSettings {

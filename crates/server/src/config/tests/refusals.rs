@@ -166,17 +166,7 @@ fn what_redis_cannot_be_is_refused() {
     check(&[
         ("[redis]\nurl = 'localhost:6379'", &format!("redis.url: {no_url}")),
         ("[redis]\nurl = 'http://localhost'", &format!("redis.url: {no_url}")),
-        ("[redis]\nmode = 'cluster'", r#"redis.mode: "cluster" is not in this build"#),
-        ("[redis]\nmode = 'sentinel'", r#"redis.mode: "sentinel" is not in this build"#),
-        ("[redis]\nmode = 'solo'", r#"redis.mode: "solo" is not one of single"#),
-        (
-            "[redis]\nnodes = ['redis://a', 'redis://b']",
-            "redis.nodes: more than one node is not in this build; use redis.url",
-        ),
-        (
-            "[redis]\nmaster = 'mymaster'",
-            "redis.master: a master that sentinels watch is not in this build",
-        ),
+        ("[redis]\nmode = 'solo'", r#"redis.mode: "solo" is not one of single, sentinel, cluster"#),
         (
             "[redis]\nprefix = 'transom:{1}'",
             r#"redis.prefix: "transom:{1}" is not 1 to 64 of A-Z a-z 0-9 . _ : -"#,
@@ -195,6 +185,78 @@ fn what_redis_cannot_be_is_refused() {
             "redis.tls_ca: it takes a redis.url that begins with rediss://",
         ),
     ]);
+}
+
+#[test]
+fn addresses_that_do_not_fit_the_mode_are_refused() {
+    let both = "redis.url and redis.nodes: a single server has a url, sentinels and a cluster have \
+                nodes; not both";
+    check(&[
+        ("[redis]\nurl = 'redis://h'\nnodes = ['redis://a']", both),
+        ("[redis]\nmode = 'cluster'\nurl = 'redis://h'\nnodes = ['redis://a']", both),
+        (
+            "[redis]\nnodes = ['redis://a', 'redis://b']",
+            "redis.nodes and redis.mode: the mode single takes redis.url",
+        ),
+        (
+            "[redis]\nmode = 'cluster'\nurl = 'redis://h'",
+            "redis.url and redis.mode: the mode cluster takes redis.nodes",
+        ),
+        (
+            "[redis]\nmode = 'sentinel'\nmaster = 'm'",
+            "redis.mode: the mode sentinel takes redis.nodes, and there are none",
+        ),
+        (
+            "[redis]\nmode = 'sentinel'\nnodes = ['redis://a']",
+            "redis.mode and redis.master: the mode sentinel takes the name of the master, and there \
+             is none",
+        ),
+        (
+            "[redis]\nurl = 'redis://h'\nmaster = 'm'",
+            "redis.master and redis.mode: it belongs to the mode sentinel, and the mode is single",
+        ),
+        (
+            "[redis]\nmode = 'cluster'\nnodes = ['redis://a']\nsentinel_password = 'p'",
+            "redis.sentinel_password and redis.mode: it belongs to the mode sentinel, and the mode \
+             is cluster",
+        ),
+        (
+            "[redis]\nmode = 'sentinel'\nmaster = 'm'\nnodes = ['redis://a']\nsentinel_user = 'u'",
+            "redis.sentinel_user and redis.sentinel_password: a user takes a password",
+        ),
+        (
+            "[redis]\nmode = 'cluster'\nnodes = ['redis://a']\ntls_ca = 'ca.pem'",
+            "redis.tls_ca: it takes a redis.nodes that begins with rediss://",
+        ),
+        ("[redis]\nmaster = 'my master'", r#"redis.master: "my master" has a blank"#),
+    ]);
+}
+
+#[test]
+fn nodes_that_are_not_alike_are_refused() {
+    let of = |nodes: &str, says: &str| {
+        let text = format!("[redis]\nmode = 'cluster'\nnodes = [{nodes}]");
+        check(&[(text.as_str(), says)]);
+    };
+    of(
+        "'redis://a', 'a:1'",
+        "redis.nodes[1]: no Redis URL; write redis://HOST:PORT, rediss:// for \
+        TLS, or unix:///PATH",
+    );
+    of("'unix:///s'", "redis.nodes[0]: a node is reached by redis:// or rediss://");
+    of("'redis://a/2'", "redis.nodes[0]: a cluster has no database but 0");
+    let other = |what: &str| format!("redis.nodes[1]: it has another {what} than redis.nodes[0]");
+    of("'redis://a', 'rediss://b'", &other("scheme"));
+    of("'redis://u:hunter2@a', 'redis://u:hunter3@b'", &other("user or password"));
+    of("'redis://a', 'redis://b?protocol=resp3'", &other("query"));
+    let sentinels = "[redis]\nmode = 'sentinel'\nmaster = 'm'\nnodes = [";
+    let text = format!("{sentinels}'redis://a/1', 'redis://b/2']");
+    check(&[(text.as_str(), &other("database"))]);
+    assert!(load(&format!("{sentinels}'redis://u:p@a:1/1', 'redis://u:p@b:2/1']")).is_ok());
+    assert!(
+        load("[redis]\nmode = 'cluster'\nnodes = ['redis://a', 'redis://b/0', 'redis://c/']")
+            .is_ok()
+    );
 }
 
 #[test]

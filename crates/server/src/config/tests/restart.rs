@@ -21,9 +21,9 @@ const TAKEN_UP_KEYS: [&str; 6] = [
     "redis.on_failure",
 ];
 /// What is kept, and takes one value alone in this build.
-const ONE_VALUE: [&str; 2] = ["listen.rls", "redis.mode"];
-/// What is refused in this build whatever its value.
-const REFUSED: [&str; 2] = ["redis.nodes", "redis.master"];
+const ONE_VALUE: [&str; 1] = ["listen.rls"];
+/// What is kept, and cannot be beside the mode of [`ALL_KEPT`].
+const OTHER_MODE: [&str; 1] = ["redis.url"];
 
 /// A file in which every setting that is kept differs from its default.
 const ALL_KEPT: &str = "
@@ -37,7 +37,11 @@ max_connections = 1
 drain_delay = '1s'
 drain = '1s'
 [redis]
-url = 'rediss://hunter2@redis.example'
+mode = 'sentinel'
+nodes = ['rediss://hunter2@redis.example']
+master = 'm'
+sentinel_user = 'u'
+sentinel_password = 'hunter2'
 deadline = '1s'
 prefix = 'other:1'
 workers = 1
@@ -101,7 +105,7 @@ fn every_setting_is_either_taken_up_or_kept() {
     for (section, keys) in sections() {
         for key in keys {
             let key = format!("{section}.{key}");
-            let lists = [KEPT, &TAKEN_UP_KEYS, &REFUSED];
+            let lists = [KEPT, &TAKEN_UP_KEYS];
             let listed = lists.iter().filter(|list| list.contains(&key.as_str())).count();
             let places = listed + usize::from(TAKEN_UP.contains(&section));
             assert_eq!(places, 1, "{key}: does a running worker take it up, or keep what it had?");
@@ -113,9 +117,17 @@ fn every_setting_is_either_taken_up_or_kept() {
 fn a_setting_that_takes_a_restart_is_named_and_stays_as_it_was() {
     let running = Config::default();
     let Changed { config, needs_restart } = change(&running, ALL_KEPT).unwrap();
-    let settable: Vec<_> = KEPT.iter().copied().filter(|key| !ONE_VALUE.contains(key)).collect();
+    let not_in_it = |key: &&str| ONE_VALUE.contains(key) || OTHER_MODE.contains(key);
+    let settable: Vec<_> = KEPT.iter().copied().filter(|key| !not_in_it(key)).collect();
     assert_eq!(needs_restart, settable);
     super::example::check_equal(&config, &running);
+}
+
+#[test]
+fn another_server_takes_a_restart() {
+    let Changed { config, needs_restart } =
+        change(&Config::default(), "[redis]\nurl = 'redis://h'").unwrap();
+    assert_eq!((needs_restart, config.redis.url), (vec!["redis.url"], None));
 }
 
 #[test]

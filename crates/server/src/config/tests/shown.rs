@@ -154,6 +154,29 @@ fn a_worker_that_is_open_to_others_and_alone_is_warned_of() {
     assert_eq!(warnings, Vec::<String>::new());
 }
 
+const SENTINELS: &str = "[redis]
+mode = 'sentinel'
+master = 'limits'
+nodes = ['redis://app:hunter2@a:1/2', 'redis://app:hunter2@b:1/2']
+sentinel_user = 'watcher'
+sentinel_password = 'hunter3'";
+
+#[test]
+fn sentinels_and_clusters_are_shown_by_their_nodes() {
+    let config = load(SENTINELS).unwrap();
+    let place = "the master limits of the sentinels redis://***@a:1/2, redis://***@b:1/2";
+    assert_eq!(config.redis.place().unwrap(), place);
+    assert!(config.describe().contains(&format!("store              {place}, prefix")));
+    let store = &config.to_json()["store"];
+    assert_eq!((&store["mode"], &store["master"]), (&"sentinel".into(), &"limits".into()));
+    assert_eq!(store["nodes"][1], "redis://***@b:1/2");
+    for shown in [config.describe(), config.to_json().to_string(), format!("{config:?}")] {
+        assert!(!shown.contains("hunter"), "{shown}");
+    }
+    let cluster = load("[redis]\nmode = 'cluster'\nnodes = ['redis://a', 'redis://b']").unwrap();
+    assert_eq!(cluster.redis.place().unwrap(), "the cluster of redis://a, redis://b");
+}
+
 #[test]
 fn no_secret_is_shown() {
     let config = load(FULL).unwrap();
