@@ -103,6 +103,7 @@ pub(crate) async fn run(row: &str, fault: Fault) {
         prefix: PREFIX,
         deadline: "50ms",
         config: CONFIG,
+        ..Setup::default()
     });
     let load = Steady::start(&fleet, RATE, any);
     sleep(BEFORE).await;

@@ -93,26 +93,4 @@ impl Fault {
     pub(crate) fn is_invisible(self) -> bool {
         matches!(self, Self::ScriptFlush | Self::ClockBack | Self::ClockForward)
     }
-
-    /// The name of its row.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Refuse => "refuse",
-            Self::Reset => "reset",
-            Self::BlackHole => "black_hole",
-            Self::LostReplies => "lost_replies",
-            Self::Latency => "latency",
-            Self::Trickle => "trickle",
-            Self::Stop => "stop",
-            Self::Kill => "kill",
-            Self::ScriptFlush => "script_flush",
-            Self::Loading => "loading",
-            Self::Busy => "busy",
-            Self::OutOfMemory => "out_of_memory",
-            Self::ReadOnly => "read_only",
-            Self::Failover => "failover",
-            Self::ClockBack => "clock_back",
-            Self::ClockForward => "clock_forward",
-        }
-    }
 }

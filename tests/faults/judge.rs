@@ -51,7 +51,6 @@ pub(crate) fn cell(row: &str, seen: &Seen) {
     let moved = signs(seen);
     is_flat(seen);
     Row {
-        name: row.to_owned(),
         times: seen.spans.len() as u64,
         decisions: count.unsigned_abs(),
         p999_us: Some(times.edge_us(1)),
@@ -59,6 +58,7 @@ pub(crate) fn cell(row: &str, seen: &Seen) {
         over_admissions: 0,
         recovery_ms: Some(recovery_ms),
         moved,
+        ..Row::new(row)
     }
     .write();
 }

@@ -9,4 +9,6 @@ mod memory;
 mod once;
 mod setup;
 mod single;
+mod skew;
 mod stage;
+mod table;

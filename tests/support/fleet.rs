@@ -41,12 +41,21 @@ pub struct Setup<'a> {
     pub deadline: &'a str,
     /// The text of their configuration file.
     pub config: &'a str,
+    /// Further variables of their environment.
+    pub variables: &'a [(&'a str, &'a str)],
 }
 
 impl Default for Setup<'_> {
     /// Four workers with nothing configured but the deadline, 5 s.
     fn default() -> Self {
-        Self { workers: 4, redis_url: "", prefix: "transom:1", deadline: "5s", config: "" }
+        Self {
+            workers: 4,
+            redis_url: "",
+            prefix: "transom:1",
+            deadline: "5s",
+            config: "",
+            variables: &[],
+        }
     }
 }
 
@@ -112,6 +121,7 @@ impl Worker {
             .env("TRANSOM__REDIS__URL", setup.redis_url)
             .env("TRANSOM__REDIS__PREFIX", setup.prefix)
             .env("TRANSOM__REDIS__DEADLINE", setup.deadline)
+            .envs(setup.variables.iter().copied())
             .stdout(out.try_clone().expect("a second handle of the file"))
             .stderr(out)
             .spawn()

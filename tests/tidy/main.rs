@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 mod arrows;
+mod clocks;
 mod kubernetes;
 mod lua;
+mod promises;
 mod source;

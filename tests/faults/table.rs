@@ -1,0 +1,23 @@
+//! The table in the docs has the rows that there are.
+
+use std::collections::BTreeSet;
+
+use transom_tests::promises::{LEFT_OUT, document, rows_of};
+
+use crate::{calm, memory, once, single, skew};
+
+#[test]
+fn the_table_in_the_docs_names_every_row_and_no_other() {
+    let rows = [single::ROWS, once::ROWS, calm::ROWS, memory::ROWS, skew::ROWS];
+    let rows: BTreeSet<String> = rows.into_iter().flatten().map(|row| (*row).to_owned()).collect();
+    let text = std::fs::read_to_string(document()).expect("docs/promises.md");
+    assert_eq!(
+        rows_of(&text),
+        rows,
+        "`cargo run -p transom-tests --bin promises` writes the table"
+    );
+    for (cell, _) in LEFT_OUT {
+        assert!(!rows.contains(*cell), "{cell} is left out and there");
+        assert!(text.contains(&format!("`{cell}`")), "{cell} is left out of the document too");
+    }
+}
