@@ -12,7 +12,7 @@ use transom_tests::windows::Windows;
 
 use crate::fault::Fault;
 use crate::judge;
-use crate::stage::Stage;
+use crate::stage::{Stage, Topology};
 
 /// Cells measure time, so they do not run at once.
 pub(crate) static ALONE: Mutex<()> = Mutex::const_new(());
@@ -26,12 +26,30 @@ const PREFIX: &str = "faults:1";
 /// One of so many users asks.
 const USERS: u32 = 40;
 
+/// One test for each fault, and the names of their rows.
+macro_rules! cells {
+    ($of:literal $topology:ident: $($name:ident $fault:ident,)*) => {
+        /// The rows of this file.
+        pub(crate) const ROWS: &[&str] = &[$(concat!($of, "::", stringify!($name))),*];
+
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                $crate::cell::run(
+                    concat!($of, "::", stringify!($name)),
+                    $crate::stage::Topology::$topology,
+                    $crate::fault::Fault::$fault,
+                )
+                .await;
+            }
+        )*
+    };
+}
+pub(crate) use cells;
+
 /// A policy whose second is soon full for the hottest user, one whose minute is soon full for
 /// everybody, and the other two ways to fail.
-const CONFIG: &str = r#"
-[redis]
-workers = 2
-
+const POLICIES: &str = r#"
 [[policy]]
 name = "default"
 minute = 100000
@@ -86,23 +104,25 @@ pub(crate) struct Seen {
     pub(crate) after: Metrics,
     /// Of the machine, meanwhile.
     pub(crate) lateness: Lateness,
-    pub(crate) most_connections: usize,
-    /// Connections that were accepted from the first fault on.
-    pub(crate) attempts: usize,
+    /// Connections to Redis, where it is known whose they are: the most at a time, and those that
+    /// were made from the first fault on.
+    pub(crate) connections: Option<[usize; 2]>,
+    /// Whether a server took over that may not have had all.
+    pub(crate) may_lose: bool,
     pub(crate) kept: Vec<MinuteLog>,
     pub(crate) read_at_us: u64,
 }
 
 /// Runs a cell and judges it.
-pub(crate) async fn run(row: &str, fault: Fault) {
+pub(crate) async fn run(row: &str, topology: Topology, fault: Fault) {
     let _alone = ALONE.lock().await;
-    let mut stage = Stage::start(fault).await;
+    let mut stage = Stage::start(topology, fault).await;
+    let config = format!("[redis]\nworkers = {WORKERS}\n{}\n{POLICIES}", stage.config());
     let fleet = Fleet::start(&Setup {
         workers: WORKERS as usize,
-        redis_url: &stage.url(),
         prefix: PREFIX,
         deadline: "50ms",
-        config: CONFIG,
+        config: &config,
         ..Setup::default()
     });
     let load = Steady::start(&fleet, RATE, any);
@@ -116,12 +136,13 @@ pub(crate) async fn run(row: &str, fault: Fault) {
         sleep(*lasts).await;
         stage.mend(fault).await;
         let back_ns = monotonic_ns();
+        stage.restore(fault).await;
         sleep(AFTER).await;
         spans.push(Span { began_ns, back_ns, until_ns: monotonic_ns() });
     }
     let samples = load.end();
     let (after, lateness) = (Metrics::of(&fleet).await, sleeper.end());
-    let mut redis = stage.server.connect().await;
+    let mut redis = stage.connect().await;
     let windows = Windows::read(&mut redis, PREFIX).await;
     let mut kept = windows.minute_logs();
     // The gateway does not say enough of its decisions for the checker to know them.
@@ -133,8 +154,8 @@ pub(crate) async fn run(row: &str, fault: Fault) {
         before,
         after,
         lateness,
-        most_connections: stage.proxy.most_open(),
-        attempts: stage.proxy.accepts_since(began).iter().sum(),
+        connections: stage.connections(began),
+        may_lose: stage.fails_over(fault),
         kept,
         read_at_us: windows.read_at_us,
     };

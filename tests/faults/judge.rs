@@ -87,6 +87,11 @@ fn broken_rules(seen: &Seen) -> Vec<Violation> {
     let mut broken = check(&records, Clock::REDIS).violations;
     broken.extend(check_members(&records, &seen.kept, seen.read_at_us));
     broken.extend(check_outage(&records, WORKERS));
+    let has_lost = broken.iter().any(|violation| violation.rule == Rule::S4ChargedOnce);
+    if seen.may_lose && has_lost {
+        // What a replica had not got yet is gone; S6's bound holds all the same.
+        broken.retain(|violation| violation.rule == Rule::S6Outage);
+    }
     broken.retain(|violation| match seen.fault {
         // Of a step back real time is the judge.
         Fault::ClockBack => violation.rule == Rule::S2RealTime,
@@ -147,11 +152,11 @@ fn most_attempts(seen: &Seen) -> usize {
 
 /// That nothing has piled up.
 fn is_flat(seen: &Seen) {
-    let attempts = seen.attempts;
-    assert!(attempts <= most_attempts(seen), "{attempts} attempts to connect");
-    let most = CONNECTIONS * WORKERS as usize;
-    let connections = seen.most_connections;
-    assert!(connections <= most, "{connections} connections to Redis, more than {most}");
+    if let Some([connections, attempts]) = seen.connections {
+        let most = CONNECTIONS * WORKERS as usize;
+        assert!(connections <= most, "{connections} connections to Redis, more than {most}");
+        assert!(attempts <= most_attempts(seen), "{attempts} attempts to connect");
+    }
     let [before, after] = [&seen.before, &seen.after].map(|metrics| {
         let clients = metrics.sum("transom_connections", &[]);
         let tasks = metrics.sum("transom_tasks", &[]) - clients;

@@ -7,6 +7,7 @@ mod fault;
 mod judge;
 mod memory;
 mod once;
+mod sentinel;
 mod setup;
 mod single;
 mod skew;

@@ -1,24 +1,9 @@
 //! One server.
 
-use crate::cell::run;
-use crate::fault::Fault;
-
-/// One test for each fault, and the names of their rows.
-macro_rules! cells {
-    ($($name:ident $fault:ident,)*) => {
-        /// The rows of this file.
-        pub(crate) const ROWS: &[&str] = &[$(concat!("single::", stringify!($name))),*];
-
-        $(
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() {
-                run(concat!("single::", stringify!($name)), Fault::$fault).await;
-            }
-        )*
-    };
-}
+use crate::cell::cells;
 
 cells! {
+    "single" Single:
     refuse Refuse,
     reset Reset,
     black_hole BlackHole,

@@ -1,8 +1,13 @@
-//! A Redis of a cell's own, with a proxy in front of it, and how it is broken and mended.
+//! A Redis of a cell's own, with a proxy in front of each server that decides, and how it is
+//! broken and mended.
+
+mod sentinel;
+mod single;
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use redis::aio::MultiplexedConnection;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::{AbortHandle, JoinHandle};
@@ -10,130 +15,199 @@ use tokio::time::sleep;
 use transom_tests::RedisServer;
 use transom_tests::chaos::{Chaos, Mode, Which};
 use transom_tests::redis_server::free_port;
-use transom_tests::stepped_clock::SteppedClock;
 
 use crate::fault::Fault;
+use sentinel::Watched;
+use single::Single;
 
-/// A step of the clock.
-const HOUR_US: i64 = 3_600_000_000;
 /// How often scripts are flushed.
 const FLUSH_EVERY: Duration = Duration::from_millis(50);
 /// What loading one key takes, so that loading takes as long as the fault is to last.
 const LOADED_EVERY: Duration = Duration::from_millis(1);
 /// Settings that let a server be broken within seconds: scripts that take long are soon called
 /// busy, and one that loads answers meanwhile.
-const BREAKABLE: &[&str] = &[
-    "--enable-debug-command",
-    "local",
-    "--lua-time-limit",
-    "20",
-    "--loading-process-events-interval-bytes",
-    "1024",
+const BREAKABLE: [(&str, &str); 3] = [
+    ("enable-debug-command", "local"),
+    ("lua-time-limit", "20"),
+    ("loading-process-events-interval-bytes", "1024"),
 ];
-/// Settings under which a server that is killed has lost nothing that it said.
-const DURABLE: &[&str] = &["--appendonly", "yes", "--appendfsync", "always"];
 
-/// A single server and the way to it.
+/// What workers stand on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Topology {
+    /// One server.
+    Single,
+    /// A master and its replica, and three sentinels.
+    Sentinel,
+}
+
+/// One server, and the way to it.
+struct Node {
+    address: SocketAddr,
+    proxy: Chaos,
+}
+
+enum Servers {
+    Single(Single),
+    Sentinel(Watched),
+}
+
+/// A Redis, and what is being done to it.
 pub(crate) struct Stage {
-    pub(crate) server: RedisServer,
-    pub(crate) proxy: Chaos,
-    clock: Option<SteppedClock>,
-    flushing: Option<AbortHandle>,
+    servers: Servers,
+    flushing: Vec<AbortHandle>,
     loading: Option<JoinHandle<String>>,
 }
 
 impl Stage {
     /// With what this fault needs.
-    pub(crate) async fn start(fault: Fault) -> Self {
-        let mut arguments = BREAKABLE.to_vec();
-        if fault == Fault::Kill {
-            arguments.extend(DURABLE);
-        }
-        let steps = matches!(fault, Fault::ClockBack | Fault::ClockForward);
-        let clock = steps.then(SteppedClock::new);
-        let variables = clock.iter().flat_map(SteppedClock::variables).collect::<Vec<_>>();
-        let variables: Vec<_> = variables.iter().map(|(name, of)| (*name, of.as_str())).collect();
-        let server = RedisServer::process_with(&arguments, &variables).await;
-        let proxy = Chaos::start(address(&server)).await;
-        Self { server, proxy, clock, flushing: None, loading: None }
+    pub(crate) async fn start(topology: Topology, fault: Fault) -> Self {
+        let servers = match topology {
+            Topology::Single => Servers::Single(Single::start(fault).await),
+            Topology::Sentinel => Servers::Sentinel(Watched::start().await),
+        };
+        Self { servers, flushing: Vec::new(), loading: None }
     }
 
-    /// Where workers find it.
-    pub(crate) fn url(&self) -> String {
-        format!("redis://{}", self.proxy.address)
+    /// How workers find it, as lines of their section `redis`.
+    pub(crate) fn config(&self) -> String {
+        match &self.servers {
+            Servers::Single(single) => format!("url = \"redis://{}\"", single.node.proxy.address),
+            Servers::Sentinel(watched) => watched.config(),
+        }
+    }
+
+    /// Whether another server has to take over before Redis is back.
+    pub(crate) fn fails_over(&self, fault: Fault) -> bool {
+        use Fault::{BlackHole, Failover, Kill, Refuse, Stop};
+        let is_fatal = matches!(fault, Refuse | BlackHole | Stop | Kill | Failover);
+        is_fatal && matches!(self.servers, Servers::Sentinel(_))
     }
 
     /// Breaks it. Some faults end by themselves after `lasts`.
     pub(crate) async fn inject(&mut self, fault: Fault, lasts: Duration) {
         if let Some(mode) = fault.mode() {
-            return self.proxy.set(mode, Which::All).await;
+            return self.node().proxy.set(mode, Which::All).await;
         }
         match fault {
-            Fault::Stop => self.server.signal("STOP"),
-            Fault::Kill => self.server.stop(),
-            Fault::ScriptFlush => self.flushing = Some(self.flush()),
-            Fault::Loading => self.loading = Some(self.load(lasts).await),
+            Fault::ScriptFlush => self.flushing = self.nodes().iter().map(flush).collect(),
+            Fault::Loading => self.loading = Some(load(self.node().address, lasts).await),
             Fault::Busy => {
-                let server = address(&self.server);
-                tokio::spawn(async move { tell(server, "EVAL 'while true do end' 0").await });
+                let address = self.node().address;
+                tokio::spawn(async move { tell(address, "EVAL 'while true do end' 0").await });
             }
-            Fault::OutOfMemory => self.tells("CONFIG SET maxmemory 1").await,
-            Fault::ReadOnly => self.tells(&format!("REPLICAOF 127.0.0.1 {}", free_port())).await,
-            Fault::ClockBack => self.step(-HOUR_US),
-            Fault::ClockForward => self.step(HOUR_US),
-            other => panic!("{other:?} makes no sense for a single server"),
+            Fault::OutOfMemory => self.node().does("CONFIG SET maxmemory 1").await,
+            Fault::ReadOnly => {
+                self.node().does(&format!("REPLICAOF 127.0.0.1 {}", free_port())).await;
+            }
+            other => match &mut self.servers {
+                Servers::Single(single) => single.inject(other),
+                Servers::Sentinel(watched) => watched.inject(other).await,
+            },
         }
     }
 
-    /// Mends it. When this returns, Redis is back.
+    /// Mends it, or waits until another server has taken over. When this returns, Redis is back.
     pub(crate) async fn mend(&mut self, fault: Fault) {
+        self.flushing.drain(..).for_each(|flushing| flushing.abort());
+        if self.fails_over(fault)
+            && let Servers::Sentinel(watched) = &mut self.servers
+        {
+            return watched.taken_over().await;
+        }
         if fault.mode().is_some() {
-            return self.proxy.set(Mode::Pass, Which::All).await;
+            return self.node().proxy.set(Mode::Pass, Which::All).await;
         }
         match fault {
-            Fault::Stop => self.server.signal("CONT"),
-            Fault::Kill => self.server.start_again().await,
-            Fault::Busy => self.tells("SCRIPT KILL").await,
-            Fault::OutOfMemory => self.tells("CONFIG SET maxmemory 0").await,
-            Fault::ReadOnly => self.tells("REPLICAOF NO ONE").await,
-            _ => {}
-        }
-        if let Some(flushing) = self.flushing.take() {
-            flushing.abort();
-        }
-        if let Some(loading) = self.loading.take() {
-            assert_eq!(loading.await.expect("a task that ends well"), "+OK\r\n");
-        }
-    }
-
-    fn step(&self, us: i64) {
-        self.clock.as_ref().expect("a server with a clock of its own").step(us);
-    }
-
-    /// Makes it load as many keys as take so long.
-    async fn load(&self, lasts: Duration) -> JoinHandle<String> {
-        let keys = lasts.as_millis() / LOADED_EVERY.as_millis();
-        self.tells(&format!("CONFIG SET key-load-delay {}", LOADED_EVERY.as_micros())).await;
-        self.tells(&format!("DEBUG POPULATE {keys} other 10")).await;
-        let server = address(&self.server);
-        tokio::spawn(async move { tell(server, "DEBUG RELOAD").await })
-    }
-
-    fn flush(&self) -> AbortHandle {
-        let server = address(&self.server);
-        let flushing = async move {
-            loop {
-                assert_eq!(tell(server, "SCRIPT FLUSH").await, "+OK\r\n");
-                sleep(FLUSH_EVERY).await;
+            Fault::Busy => self.node().does("SCRIPT KILL").await,
+            Fault::OutOfMemory => self.node().does("CONFIG SET maxmemory 0").await,
+            Fault::ReadOnly => self.node().does("REPLICAOF NO ONE").await,
+            Fault::Loading => {
+                let loading = self.loading.take().expect("a server that loads");
+                assert_eq!(loading.await.expect("a task that ends well"), "+OK\r\n");
             }
-        };
-        tokio::spawn(flushing).abort_handle()
+            other => {
+                if let Servers::Single(single) = &mut self.servers {
+                    single.mend(other).await;
+                }
+            }
+        }
     }
 
-    /// Has a command carried out, past the proxy.
-    pub(crate) async fn tells(&self, command: &str) {
-        assert_eq!(tell(address(&self.server), command).await, "+OK\r\n", "{command}");
+    /// Mends what was left broken for another server to take over.
+    pub(crate) async fn restore(&mut self, fault: Fault) {
+        if self.fails_over(fault)
+            && let Servers::Sentinel(watched) = &mut self.servers
+        {
+            watched.restore(fault).await;
+        }
     }
+
+    /// Connections through the proxy: the most at a time, and how many were made since. Where a
+    /// proxy is in front of more than workers nobody knows whose they are.
+    pub(crate) fn connections(&self, since: Instant) -> Option<[usize; 2]> {
+        match &self.servers {
+            Servers::Single(Single { node, .. }) => {
+                let made = node.proxy.accepts_since(since).iter().sum();
+                Some([node.proxy.most_open(), made])
+            }
+            Servers::Sentinel(_) => None,
+        }
+    }
+
+    /// A connection to whoever decides now, past the proxy.
+    pub(crate) async fn connect(&self) -> MultiplexedConnection {
+        let address = self.node().address;
+        let client = redis::Client::open(format!("redis://{address}")).expect("an address");
+        client.get_multiplexed_async_connection().await.expect("a server that answers")
+    }
+
+    /// The server that decides, or one of them.
+    fn node(&self) -> &Node {
+        match &self.servers {
+            Servers::Single(single) => &single.node,
+            Servers::Sentinel(watched) => watched.node(),
+        }
+    }
+
+    fn nodes(&self) -> &[Node] {
+        match &self.servers {
+            Servers::Single(single) => std::slice::from_ref(&single.node),
+            Servers::Sentinel(watched) => watched.nodes(),
+        }
+    }
+}
+
+impl Node {
+    async fn start(address: SocketAddr) -> Self {
+        Self { address, proxy: Chaos::start(address).await }
+    }
+
+    /// Carries a command out, past the proxy.
+    async fn does(&self, command: &str) {
+        assert_eq!(tell(self.address, command).await, "+OK\r\n", "{command}");
+    }
+}
+
+/// Flushes the scripts of a server again and again.
+fn flush(node: &Node) -> AbortHandle {
+    let address = node.address;
+    let flushing = async move {
+        loop {
+            assert_eq!(tell(address, "SCRIPT FLUSH").await, "+OK\r\n");
+            sleep(FLUSH_EVERY).await;
+        }
+    };
+    tokio::spawn(flushing).abort_handle()
+}
+
+/// Makes a server load as many keys as take so long.
+async fn load(address: SocketAddr, lasts: Duration) -> JoinHandle<String> {
+    let keys = lasts.as_millis() / LOADED_EVERY.as_millis();
+    let delay = LOADED_EVERY.as_micros();
+    assert_eq!(tell(address, &format!("CONFIG SET key-load-delay {delay}")).await, "+OK\r\n");
+    assert_eq!(tell(address, &format!("DEBUG POPULATE {keys} other 10")).await, "+OK\r\n");
+    tokio::spawn(async move { tell(address, "DEBUG RELOAD").await })
 }
 
 /// Where a server listens.

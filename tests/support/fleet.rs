@@ -118,7 +118,7 @@ impl Worker {
             .env("TRANSOM__LISTEN__GATEWAY", ANY_PORT.to_string())
             .env("TRANSOM__LISTEN__CHECK", ANY_PORT.to_string())
             .env("TRANSOM__LISTEN__ADMIN", ANY_PORT.to_string())
-            .env("TRANSOM__REDIS__URL", setup.redis_url)
+            .envs((!setup.redis_url.is_empty()).then_some(("TRANSOM__REDIS__URL", setup.redis_url)))
             .env("TRANSOM__REDIS__PREFIX", setup.prefix)
             .env("TRANSOM__REDIS__DEADLINE", setup.deadline)
             .envs(setup.variables.iter().copied())

@@ -1,0 +1,14 @@
+//! A master that sentinels watch.
+
+use crate::cell::cells;
+
+cells! {
+    "sentinel" Sentinel:
+    failover Failover,
+    kill Kill,
+    stop Stop,
+    refuse Refuse,
+    black_hole BlackHole,
+    latency Latency,
+    script_flush ScriptFlush,
+}
