@@ -3,12 +3,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
+mod acl;
 mod api_keys;
 mod connection;
 mod doctor;
+mod health;
 mod lanes;
 mod operations;
 mod roster;
 mod script;
 mod sentinel;
+mod sentinel_access;
 mod setup;

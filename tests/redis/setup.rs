@@ -1,5 +1,6 @@
 //! A Redis of the test's own and a limiter on it.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,10 @@ use transom_core::{Cost, Identity, Limits, Policies, Policy, Request, Window};
 use transom_redis::{Keyspace, RedisLimiter, Settings};
 use transom_tests::RedisServer;
 
-/// A server, a limiter on it, and a connection to look behind the limiter's back.
+use crate::acl::RIGHTS;
+
+/// A server, a limiter on it that has the least rights, and a connection that has all to look behind
+/// the limiter's back.
 pub(crate) struct Setup {
     pub(crate) limiter: RedisLimiter,
     pub(crate) connection: MultiplexedConnection,
@@ -27,9 +31,10 @@ pub(crate) fn settings(url: &str) -> Settings {
 impl Setup {
     pub(crate) async fn new() -> Self {
         let server = RedisServer::start().await;
-        let limiter = RedisLimiter::open(&settings(&server.url)).unwrap();
+        let mut connection = server.connect().await;
+        let url = log_in(&server, &mut connection, RIGHTS).await;
+        let limiter = RedisLimiter::open(&settings(&url)).unwrap();
         limiter.connected().await.unwrap();
-        let connection = server.connect().await;
         Self { limiter, connection, server }
     }
 
@@ -50,6 +55,26 @@ impl Setup {
         };
         commands.iter().map(count).sum()
     }
+}
+
+/// A user with these rights; the address by which it logs in.
+pub(crate) async fn log_in(
+    server: &RedisServer,
+    connection: &mut MultiplexedConnection,
+    rights: &str,
+) -> String {
+    let mut command = cmd("ACL");
+    command.arg("SETUSER").arg("worker").arg(&["reset", "on", ">s3cret"]);
+    command.arg(rights.split_whitespace().collect::<Vec<_>>());
+    command.exec_async(connection).await.unwrap();
+    server.url.replace("redis://", "redis://worker:s3cret@")
+}
+
+/// What the server has refused, and to whom.
+pub(crate) async fn acl_log(
+    connection: &mut MultiplexedConnection,
+) -> Vec<HashMap<String, String>> {
+    cmd("ACL").arg("LOG").query_async(connection).await.unwrap()
 }
 
 /// A request of a user under the policy `default` with these limits.

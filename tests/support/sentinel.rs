@@ -1,10 +1,11 @@
 //! A master, its replica and three sentinels of a test's own, each a process on a free port.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
+use redis::{Client, FromRedisValue, TlsCertificates};
 use tempfile::TempDir;
 
 use crate::redis_server::free_port;
@@ -25,6 +26,44 @@ pub struct Access {
     pub sentinels: Vec<String>,
     /// The password of the user that this support is, on nodes and on sentinels.
     pub password: Option<String>,
+    /// A folder with `ca.pem`, `server.pem` and `server.key`: all speak TLS and nothing else.
+    pub tls: Option<PathBuf>,
+}
+
+impl Access {
+    /// The lines by which a process listens and lets in.
+    fn lines(&self, port: u16) -> Vec<String> {
+        let mut lines = vec!["bind 127.0.0.1".to_owned()];
+        match &self.tls {
+            None => lines.push(format!("port {port}")),
+            Some(folder) => lines.extend([
+                format!("port 0\ntls-port {port}\ntls-replication yes\ntls-auth-clients no"),
+                format!("tls-cert-file {}", folder.join("server.pem").display()),
+                format!("tls-key-file {}", folder.join("server.key").display()),
+                format!("tls-ca-cert-file {}", folder.join("ca.pem").display()),
+            ]),
+        }
+        lines.extend(self.password.iter().map(|password| format!("requirepass {password}")));
+        lines
+    }
+
+    /// What stands before `://` in an address.
+    fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "rediss" } else { "redis" }
+    }
+
+    fn client(&self, port: u16) -> Client {
+        let login = self.password.as_ref().map_or(String::new(), |word| format!(":{word}@"));
+        let url = format!("{}://{login}127.0.0.1:{port}", self.scheme());
+        match &self.tls {
+            None => Client::open(url).unwrap(),
+            Some(folder) => {
+                let root_cert = Some(std::fs::read(folder.join("ca.pem")).unwrap());
+                let tls = TlsCertificates { client_tls: None, root_cert };
+                Client::build_with_tls(url, tls).unwrap()
+            }
+        }
+    }
 }
 
 /// A process with its address. It ends when this is dropped.
@@ -32,7 +71,7 @@ pub struct Access {
 pub struct Node {
     /// Where it listens.
     pub port: u16,
-    url: String,
+    client: Client,
     child: Child,
     command: Command,
 }
@@ -44,6 +83,7 @@ pub struct Sentinels {
     pub nodes: [Node; 2],
     /// Those who watch.
     pub sentinels: [Node; 3],
+    scheme: &'static str,
     _folder: TempDir,
 }
 
@@ -72,14 +112,12 @@ impl Sentinels {
                 "repl-diskless-sync-delay 0".to_owned(),
                 "repl-ping-replica-period 1".to_owned(),
             ];
-            if let Some(password) = &access.password {
-                lines.push(format!("requirepass {password}\nmasterauth {password}"));
-            }
+            lines.extend(access.password.iter().map(|password| format!("masterauth {password}")));
             if port != ports[0] {
                 lines.push(format!("replicaof 127.0.0.1 {}", ports[0]));
             }
             lines.extend_from_slice(&access.nodes);
-            Node::start(folder.path(), port, &lines, &[], access.password.as_deref())
+            Node::start(folder.path(), port, &lines, &[], access)
         });
         nodes[0].ready().await;
         let sentinels = [free_port(), free_port(), free_port()].map(|port| {
@@ -90,12 +128,11 @@ impl Sentinels {
             ];
             if let Some(password) = &access.password {
                 lines.push(format!("sentinel auth-pass {MASTER} {password}"));
-                lines.push(format!("requirepass {password}"));
             }
             lines.extend_from_slice(&access.sentinels);
-            Node::start(folder.path(), port, &lines, &["--sentinel"], access.password.as_deref())
+            Node::start(folder.path(), port, &lines, &["--sentinel"], access)
         });
-        let all = Self { nodes, sentinels, _folder: folder };
+        let all = Self { nodes, sentinels, scheme: access.scheme(), _folder: folder };
         all.settle().await;
         all
     }
@@ -105,17 +142,13 @@ impl Sentinels {
         for sentinel in &self.sentinels {
             eventually("the sentinels know each other", async || {
                 let mut connection = sentinel.try_connect().await?;
-                let said = query(&mut connection, &["SENTINEL", "MASTER", MASTER]).await?;
-                let said: Vec<String> = redis::from_redis_value(said).ok()?;
-                let field = |name: &str| {
-                    let at = said.iter().position(|word| word == name)?;
-                    said.get(at + 1).cloned()
-                };
-                let of_replica = query(&mut connection, &["SENTINEL", "REPLICAS", MASTER]).await?;
-                let up =
-                    format!("{of_replica:?}").contains("master-link-status\"), bulk-string('\"ok");
-                (field("num-slaves")? == "1" && field("num-other-sentinels")? == "2" && up)
-                    .then_some(())
+                let master: Vec<String> =
+                    query(&mut connection, &["SENTINEL", "MASTER", MASTER]).await?;
+                let replicas: Vec<Vec<String>> =
+                    query(&mut connection, &["SENTINEL", "REPLICAS", MASTER]).await?;
+                let others = field(&master, "num-other-sentinels") == Some("2");
+                let replica = replicas.first().and_then(|said| field(said, "master-link-status"));
+                (others && replica == Some("ok")).then_some(())
             })
             .await;
         }
@@ -125,7 +158,7 @@ impl Sentinels {
     pub fn urls(&self, login: &str) -> Vec<String> {
         self.sentinels
             .each_ref()
-            .map(|node| format!("redis://{login}127.0.0.1:{}", node.port))
+            .map(|node| format!("{}://{login}127.0.0.1:{}", self.scheme, node.port))
             .into()
     }
 
@@ -147,6 +180,21 @@ impl Sentinels {
         .await
     }
 
+    /// Whether a sentinel names the node as the master.
+    pub async fn is_named(&self, node: usize) -> bool {
+        for sentinel in &self.sentinels {
+            let named = async {
+                let mut connection = sentinel.try_connect().await?;
+                let words = ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER];
+                query::<(String, u16)>(&mut connection, &words).await
+            };
+            if named.await.is_some_and(|(_, port)| port == self.nodes[node].port) {
+                return true;
+            }
+        }
+        false
+    }
+
     /// Asks the first sentinel for a failover.
     ///
     /// # Panics
@@ -155,7 +203,7 @@ impl Sentinels {
     pub async fn fail_over(&self) {
         eventually("a failover is taken up", async || {
             let mut connection = self.sentinels[0].try_connect().await?;
-            query(&mut connection, &["SENTINEL", "FAILOVER", MASTER]).await.map(drop)
+            query::<()>(&mut connection, &["SENTINEL", "FAILOVER", MASTER]).await
         })
         .await;
     }
@@ -167,22 +215,20 @@ impl Node {
         port: u16,
         lines: &[String],
         arguments: &[&str],
-        password: Option<&str>,
+        access: &Access,
     ) -> Self {
         let folder = folder.join(port.to_string());
         std::fs::create_dir(&folder).unwrap();
         let file = folder.join("redis.conf");
-        let text = format!(
-            "port {port}\nbind 127.0.0.1\ndir {}\n{}\n",
-            folder.display(),
-            lines.join("\n")
-        );
-        std::fs::write(&file, text).unwrap();
+        let mut text = access.lines(port);
+        text.push(format!("dir {}", folder.display()));
+        text.extend_from_slice(lines);
+        text.push(String::new());
+        std::fs::write(&file, text.join("\n")).unwrap();
         let mut command = Command::new("redis-server");
         command.arg(&file).args(arguments).stdout(Stdio::null());
         let child = spawn(&mut command);
-        let login = password.map_or(String::new(), |password| format!(":{password}@"));
-        Self { port, url: format!("redis://{login}127.0.0.1:{port}"), child, command }
+        Self { port, client: access.client(port), child, command }
     }
 
     /// The process id.
@@ -234,9 +280,11 @@ impl Node {
     pub async fn is_master(&self) -> bool {
         let said = async {
             let mut connection = self.try_connect().await?;
-            query(&mut connection, &["ROLE"]).await
+            query::<Vec<redis::Value>>(&mut connection, &["ROLE"]).await
         };
-        said.await.is_some_and(|role| format!("{role:?}").contains("\"master\""))
+        let role =
+            said.await.and_then(|said| redis::from_redis_value(said.into_iter().next()?).ok());
+        role == Some("master".to_owned())
     }
 
     async fn ready(&self) {
@@ -244,9 +292,8 @@ impl Node {
     }
 
     async fn try_connect(&self) -> Option<MultiplexedConnection> {
-        let client = redis::Client::open(self.url.as_str()).unwrap();
-        let mut connection = client.get_multiplexed_async_connection().await.ok()?;
-        query(&mut connection, &["PING"]).await?;
+        let mut connection = self.client.get_multiplexed_async_connection().await.ok()?;
+        query::<()>(&mut connection, &["PING"]).await?;
         Some(connection)
     }
 }
@@ -263,8 +310,17 @@ fn spawn(command: &mut Command) -> Child {
 }
 
 /// The reply to one command; `None` where there is none, or it is an error.
-async fn query(connection: &mut MultiplexedConnection, words: &[&str]) -> Option<redis::Value> {
+async fn query<T: FromRedisValue>(
+    connection: &mut MultiplexedConnection,
+    words: &[&str],
+) -> Option<T> {
     redis::cmd(words[0]).arg(&words[1..]).query_async(connection).await.ok()
+}
+
+/// A field of what a sentinel says.
+fn field<'a>(said: &'a [String], name: &str) -> Option<&'a str> {
+    let at = said.iter().position(|word| word == name)?;
+    said.get(at + 1).map(String::as_str)
 }
 
 /// What comes to be within half a minute.

@@ -20,7 +20,7 @@ use crate::error::OpenError;
 use crate::settings::CONNECT_TIMEOUT;
 
 /// The sentinels are asked this often.
-const ASK_EVERY: Duration = Duration::from_millis(250);
+const ASK_EVERY: Duration = Duration::from_millis(100);
 
 /// A master, as sentinels name it. Clones follow it together.
 #[derive(Clone, Debug)]
