@@ -86,12 +86,14 @@ fn broken_rules(seen: &Seen) -> Vec<Violation> {
     let records = records(&seen.samples);
     let mut broken = check(&records, Clock::REDIS).violations;
     broken.extend(check_members(&records, &seen.kept, seen.read_at_us));
-    broken.extend(check_outage(&records, WORKERS));
     let has_lost = broken.iter().any(|violation| violation.rule == Rule::S4ChargedOnce);
-    if seen.may_lose && has_lost {
-        // What a replica had not got yet is gone; S6's bound holds all the same.
-        broken.retain(|violation| violation.rule == Rule::S6Outage);
+    let losses = if seen.may_lose && has_lost { seen.spans.len() } else { 0 };
+    if losses > 0 {
+        // What a replica had not got, or an old master took on its return, is gone. S6 remains.
+        broken.clear();
     }
+    let losses = u32::try_from(losses).expect("a few");
+    broken.extend(check_outage(&records, WORKERS, losses));
     broken.retain(|violation| match seen.fault {
         // Of a step back real time is the judge.
         Fault::ClockBack => violation.rule == Rule::S2RealTime,
@@ -131,7 +133,7 @@ fn signs(seen: &Seen) -> Vec<String> {
         let without: Vec<_> =
             seen.samples.iter().filter(|sample| sample.source != "redis").take(3).collect();
         assert!(degraded == 0 && without.is_empty(), "{degraded} degraded: {without:?}");
-    } else {
+    } else if seen.fault != Fault::Failover {
         assert!(degraded > 0, "nothing was counted as decided without Redis");
     }
     let signs = seen.fault.signs().iter().map(|(name, label)| {

@@ -26,29 +26,49 @@ impl Watched {
         let sentinels = Sentinels::start().await;
         let [one, other] = sentinels.nodes.each_ref().map(|node| at(node.port));
         let nodes = [Node::start(one).await, Node::start(other).await];
-        for node in &nodes {
-            node.does("CONFIG SET replica-announce-ip 127.0.0.1").await;
-            let port = node.proxy.address.port();
-            node.does(&format!("CONFIG SET replica-announce-port {port}")).await;
-        }
         let watched = Self { sentinels, nodes, master: 0 };
+        watched.all_do(&[format!("SENTINEL REMOVE {MASTER}")]).await;
+        watched.replicate_through_the_proxy().await;
         watched.watch_the_proxies().await;
         watched
     }
 
-    /// Has the sentinels forget the master at its own address, and watch it behind its proxy.
-    async fn watch_the_proxies(&self) {
-        let master = self.nodes[0].proxy.address.port();
+    /// Has every sentinel carry these commands out.
+    async fn all_do(&self, commands: &[String]) {
         for sentinel in &self.sentinels.sentinels {
-            for command in [
-                format!("SENTINEL REMOVE {MASTER}"),
-                format!("SENTINEL MONITOR {MASTER} 127.0.0.1 {master} 2"),
-                format!("SENTINEL SET {MASTER} down-after-milliseconds {}", DOWN_AFTER.as_millis()),
-                format!("SENTINEL SET {MASTER} failover-timeout 5000"),
-            ] {
-                assert_eq!(tell(at(sentinel.port), &command).await, "+OK\r\n", "{command}");
+            for command in commands {
+                assert_eq!(tell(at(sentinel.port), command).await, "+OK\r\n", "{command}");
             }
         }
+    }
+
+    /// Lets each node say that it is where its proxy is. A master learns it of its replica when
+    /// the replica comes anew.
+    async fn replicate_through_the_proxy(&self) {
+        let [master, replica] = &self.nodes;
+        replica.does("REPLICAOF NO ONE").await;
+        for node in &self.nodes {
+            node.does("CONFIG SET replica-announce-ip 127.0.0.1").await;
+            let port = node.proxy.address.port();
+            node.does(&format!("CONFIG SET replica-announce-port {port}")).await;
+        }
+        replica.does(&format!("REPLICAOF 127.0.0.1 {}", master.proxy.address.port())).await;
+        let started = Instant::now();
+        while !tell(replica.address, "INFO replication").await.contains("master_link_status:up") {
+            assert!(started.elapsed() < WITHIN, "the replica does not follow its master");
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Has the sentinels watch the master behind its proxy.
+    async fn watch_the_proxies(&self) {
+        let master = self.nodes[0].proxy.address.port();
+        let commands = [
+            format!("SENTINEL MONITOR {MASTER} 127.0.0.1 {master} 2"),
+            format!("SENTINEL SET {MASTER} down-after-milliseconds {}", DOWN_AFTER.as_millis()),
+            format!("SENTINEL SET {MASTER} failover-timeout 5000"),
+        ];
+        self.all_do(&commands).await;
         let replica = format!("127.0.0.1:{}", self.nodes[1].proxy.address.port());
         for sentinel in &self.sentinels.sentinels {
             let started = Instant::now();

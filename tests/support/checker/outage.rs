@@ -9,8 +9,9 @@ use super::{Clock, Outcome, Record, Source, Told, records_by_key};
 /// S6, over `workers` that each hold the share of a limit that they tell: in any window, the units
 /// that workers admitted on their own are at most all shares together, and with those that Redis
 /// admitted at most the limit and, on top, the larger of limit and number of workers. Measured by
-/// the clients' clock, whoever decided. Redis must not have lost what it kept.
-pub fn check_outage(records: &[Record], workers: u32) -> Vec<Violation> {
+/// the clients' clock, whoever decided. Where Redis may have lost what it kept, a key gets its limit
+/// once more for each of the `losses`.
+pub fn check_outage(records: &[Record], workers: u32, losses: u32) -> Vec<Violation> {
     let mut findings = Findings::default();
     for (key, log) in records_by_key(records) {
         let admitted: Vec<(&Record, &Told)> =
@@ -21,7 +22,8 @@ pub fn check_outage(records: &[Record], workers: u32) -> Vec<Violation> {
                 of.map(|(_, told)| u64::from(told.windows[window as usize].limit)).max()
             };
             let shares = limit(true).unwrap_or(0) * u64::from(workers);
-            let whole = limit(false).map_or(shares, |n| n + n.max(workers.into()));
+            let whole =
+                limit(false).map_or(shares, |n| n + n.max(workers.into()) + n * u64::from(losses));
             for (what, alone, bound) in [("alone", true, shares), ("in all", false, whole)] {
                 let counted = admitted.iter().filter(|(_, told)| !alone || is_alone(told));
                 let charges: Vec<Charge> = counted.map(|(record, _)| Charge::of(record)).collect();

@@ -14,7 +14,7 @@ fn alone(at_us: u64, unsure: bool) -> Record {
 }
 
 fn breaks_s6(records: &[Record]) -> bool {
-    check_outage(records, 2).iter().any(|violation| violation.rule == Rule::S6Outage)
+    check_outage(records, 2, 0).iter().any(|violation| violation.rule == Rule::S6Outage)
 }
 
 #[test]
@@ -35,6 +35,8 @@ fn a_window_across_the_start_of_an_outage_may_hold_the_limit_twice_and_no_more()
     };
     assert!(!breaks_s6(&log(10, 10)));
     assert!(breaks_s6(&log(11, 10)));
+    let lost = [log(10, 10), log(10, 0)].concat();
+    assert!(breaks_s6(&lost) && check_outage(&lost, 2, 1).is_empty());
     let mut other = log(11, 10);
     other[0].key = key("43");
     assert!(!breaks_s6(&other), "keys do not share a bound");
