@@ -3,6 +3,7 @@
 
 mod calm;
 mod cell;
+mod cluster;
 mod fault;
 mod judge;
 mod memory;

@@ -9,6 +9,5 @@ cells! {
     stop Stop,
     refuse Refuse,
     black_hole BlackHole,
-    latency Latency,
     script_flush ScriptFlush,
 }

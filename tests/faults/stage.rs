@@ -1,13 +1,13 @@
 //! A Redis of a cell's own, with a proxy in front of each server that decides, and how it is
 //! broken and mended.
 
+mod cluster;
 mod sentinel;
 mod single;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use redis::aio::MultiplexedConnection;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::{AbortHandle, JoinHandle};
@@ -15,8 +15,10 @@ use tokio::time::sleep;
 use transom_tests::RedisServer;
 use transom_tests::chaos::{Chaos, Mode, Which};
 use transom_tests::redis_server::free_port;
+use transom_tests::windows::Windows;
 
 use crate::fault::Fault;
+use cluster::Sharded;
 use sentinel::Watched;
 use single::Single;
 
@@ -39,6 +41,8 @@ pub(crate) enum Topology {
     Single,
     /// A master and its replica, and three sentinels.
     Sentinel,
+    /// Three primaries with a replica each.
+    Cluster,
 }
 
 /// One server, and the way to it.
@@ -50,6 +54,7 @@ struct Node {
 enum Servers {
     Single(Single),
     Sentinel(Watched),
+    Cluster(Sharded),
 }
 
 /// A Redis, and what is being done to it.
@@ -65,6 +70,7 @@ impl Stage {
         let servers = match topology {
             Topology::Single => Servers::Single(Single::start(fault).await),
             Topology::Sentinel => Servers::Sentinel(Watched::start().await),
+            Topology::Cluster => Servers::Cluster(Sharded::start().await),
         };
         Self { servers, flushing: Vec::new(), loading: None }
     }
@@ -74,14 +80,19 @@ impl Stage {
         match &self.servers {
             Servers::Single(single) => format!("url = \"redis://{}\"", single.node.proxy.address),
             Servers::Sentinel(watched) => watched.config(),
+            Servers::Cluster(sharded) => sharded.config(),
         }
     }
 
     /// Whether another server has to take over before Redis is back.
     pub(crate) fn fails_over(&self, fault: Fault) -> bool {
         use Fault::{BlackHole, Failover, Kill, Refuse, Stop};
-        let is_fatal = matches!(fault, Refuse | BlackHole | Stop | Kill | Failover);
-        is_fatal && matches!(self.servers, Servers::Sentinel(_))
+        match self.servers {
+            Servers::Single(_) => false,
+            Servers::Sentinel(_) => matches!(fault, Refuse | BlackHole | Stop | Kill | Failover),
+            // Its nodes see each other past the proxies.
+            Servers::Cluster(_) => matches!(fault, Stop | Kill | Failover),
+        }
     }
 
     /// Breaks it. Some faults end by themselves after `lasts`.
@@ -103,6 +114,7 @@ impl Stage {
             other => match &mut self.servers {
                 Servers::Single(single) => single.inject(other),
                 Servers::Sentinel(watched) => watched.inject(other).await,
+                Servers::Cluster(sharded) => sharded.inject(other).await,
             },
         }
     }
@@ -110,10 +122,13 @@ impl Stage {
     /// Mends it, or waits until another server has taken over. When this returns, Redis is back.
     pub(crate) async fn mend(&mut self, fault: Fault) {
         self.flushing.drain(..).for_each(|flushing| flushing.abort());
-        if self.fails_over(fault)
-            && let Servers::Sentinel(watched) = &mut self.servers
-        {
-            return watched.taken_over().await;
+        if self.fails_over(fault) {
+            match &mut self.servers {
+                Servers::Single(_) => {}
+                Servers::Sentinel(watched) => watched.taken_over().await,
+                Servers::Cluster(sharded) => sharded.taken_over().await,
+            }
+            return;
         }
         if fault.mode().is_some() {
             return self.node().proxy.set(Mode::Pass, Which::All).await;
@@ -136,10 +151,13 @@ impl Stage {
 
     /// Mends what was left broken for another server to take over.
     pub(crate) async fn restore(&mut self, fault: Fault) {
-        if self.fails_over(fault)
-            && let Servers::Sentinel(watched) = &mut self.servers
-        {
-            watched.restore(fault).await;
+        if !self.fails_over(fault) {
+            return;
+        }
+        match &mut self.servers {
+            Servers::Single(_) => {}
+            Servers::Sentinel(watched) => watched.restore(fault).await,
+            Servers::Cluster(sharded) => sharded.restore(fault).await,
         }
     }
 
@@ -151,15 +169,24 @@ impl Stage {
                 let made = node.proxy.accepts_since(since).iter().sum();
                 Some([node.proxy.most_open(), made])
             }
-            Servers::Sentinel(_) => None,
+            Servers::Sentinel(_) | Servers::Cluster(_) => None,
         }
     }
 
-    /// A connection to whoever decides now, past the proxy.
-    pub(crate) async fn connect(&self) -> MultiplexedConnection {
-        let address = self.node().address;
-        let client = redis::Client::open(format!("redis://{address}")).expect("an address");
-        client.get_multiplexed_async_connection().await.expect("a server that answers")
+    /// The windows of whoever decides now, read past the proxies.
+    pub(crate) async fn windows(&self, prefix: &str) -> Vec<Windows> {
+        let deciding = match &self.servers {
+            Servers::Cluster(sharded) => sharded.deciding(),
+            _ => vec![self.node()],
+        };
+        let mut windows = Vec::new();
+        for node in deciding {
+            let client = redis::Client::open(format!("redis://{}", node.address));
+            let connection = client.expect("an address").get_multiplexed_async_connection().await;
+            let mut connection = connection.expect("a server that answers");
+            windows.push(Windows::read(&mut connection, prefix).await);
+        }
+        windows
     }
 
     /// The server that decides, or one of them.
@@ -167,6 +194,7 @@ impl Stage {
         match &self.servers {
             Servers::Single(single) => &single.node,
             Servers::Sentinel(watched) => watched.node(),
+            Servers::Cluster(sharded) => sharded.node(),
         }
     }
 
@@ -174,6 +202,7 @@ impl Stage {
         match &self.servers {
             Servers::Single(single) => std::slice::from_ref(&single.node),
             Servers::Sentinel(watched) => watched.nodes(),
+            Servers::Cluster(sharded) => sharded.nodes(),
         }
     }
 }

@@ -61,7 +61,7 @@ const REFUSED: [&str; 29] = [
 ];
 
 /// Everything that an operator may do.
-async fn operates(limiter: &RedisLimiter) -> Result<(), Unavailable> {
+pub(crate) async fn operates(limiter: &RedisLimiter) -> Result<(), Unavailable> {
     let (user, note) = (Identity::user("a").unwrap(), Note::default());
     let lasting = Some(Duration::from_secs(9));
     for lasting in [lasting, None] {

@@ -10,7 +10,7 @@ use transom_tests::redis_server::free_port;
 
 use crate::setup::{request, settings};
 
-async fn decides(settings: &Settings) -> Result<(), Unavailable> {
+pub(crate) async fn decides(settings: &Settings) -> Result<(), Unavailable> {
     let limiter = RedisLimiter::open(settings).unwrap();
     limiter.connected().await?;
     let asked = request("a", 60, 2, 1);

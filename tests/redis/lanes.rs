@@ -69,14 +69,14 @@ async fn a_decision_ends_at_its_deadline_while_redis_is_frozen_and_the_lane_reco
     let asked = request("a", 1_000, 1_000, 1);
     limiter.admit(&asked).await.unwrap();
 
-    signal(&server, "STOP");
+    server.signal("STOP");
     for _ in 0..5 {
         let started = Instant::now();
         let refused = limiter.admit(&asked).await.unwrap_err();
         assert!(started.elapsed() < deadline + Duration::from_millis(100));
         assert!(matches!(refused, Unavailable::Deadline | Unavailable::Unreachable { .. }));
     }
-    signal(&server, "CONT");
+    server.signal("CONT");
     eventually(&limiter).await;
 }
 
@@ -110,12 +110,6 @@ async fn a_limiter_opens_without_redis_and_says_why_it_cannot_decide() {
     let started = Instant::now();
     assert!(limiter.admit(&request("a", 60, 2, 1)).await.is_err());
     assert!(started.elapsed() < Duration::from_secs(1), "known to be down, so at once");
-}
-
-fn signal(server: &RedisServer, name: &str) {
-    let pid = server.pid().unwrap().to_string();
-    let status = std::process::Command::new("kill").args(["-s", name, &pid]).status().unwrap();
-    assert!(status.success());
 }
 
 /// Decisions come again within a few seconds.

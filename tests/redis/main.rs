@@ -5,6 +5,7 @@
 
 mod acl;
 mod api_keys;
+mod cluster;
 mod connection;
 mod doctor;
 mod health;

@@ -6,6 +6,7 @@
 pub mod chaos;
 pub mod checker;
 pub mod clock;
+pub mod cluster;
 pub mod fake_redis;
 pub mod fleet;
 pub mod kubernetes;
@@ -18,4 +19,5 @@ pub mod stepped_clock;
 pub mod trace;
 pub mod windows;
 
+pub use cluster::Cluster;
 pub use redis_server::RedisServer;

@@ -70,8 +70,14 @@ impl RedisServer {
     ///
     /// If there is no `redis-server`.
     pub async fn process_with(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+        let server = Self::spawn_on(free_port(), arguments, variables);
+        server.ready().await;
+        server
+    }
+
+    /// The same on this port, and without waiting until it answers.
+    pub(crate) fn spawn_on(port: u16, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let port = free_port();
         let mut command = Command::new("redis-server");
         command
             .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
@@ -83,10 +89,26 @@ impl RedisServer {
             .stdout(Stdio::null());
         let child = spawn(&mut command);
         let url = format!("redis://127.0.0.1:{port}");
-        let server =
-            Self { url, running: Running::Process(Box::new(Process { command, child, folder })) };
-        server.ready().await;
-        server
+        Self { url, running: Running::Process(Box::new(Process { command, child, folder })) }
+    }
+
+    /// Whether it runs, and is not frozen.
+    pub(crate) fn runs(&self) -> bool {
+        let Some(pid) = self.pid() else { return true };
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let state = stat.rsplit(") ").next().and_then(|rest| rest.chars().next());
+        state.is_some_and(|state| !"TZ".contains(state))
+    }
+
+    /// Sends a signal to a server that runs as a process: `STOP` freezes it, `CONT` thaws it.
+    ///
+    /// # Panics
+    ///
+    /// If it runs as a container, or there is no `kill`.
+    pub fn signal(&self, name: &str) {
+        let pid = self.pid().expect("a test that breaks its server starts it as a process");
+        let mut kill = Command::new("kill");
+        assert!(kill.args(["-s", name, &pid.to_string()]).status().unwrap().success());
     }
 
     async fn container() -> Self {
@@ -122,17 +144,6 @@ impl RedisServer {
             Running::Process(process) => Some(process.folder.path()),
             Running::Container { .. } => None,
         }
-    }
-
-    /// Sends a signal, by its name such as `STOP`, to a server that runs as a process.
-    ///
-    /// # Panics
-    ///
-    /// If it runs as a container.
-    pub fn signal(&self, name: &str) {
-        let pid = self.pid().expect("a test that breaks its server starts it as a process");
-        let sent = Command::new("kill").args(["-s", name, &pid.to_string()]).status();
-        assert!(sent.is_ok_and(|status| status.success()), "{name} was not sent");
     }
 
     /// Ends a server that runs as a process.
@@ -175,7 +186,7 @@ impl RedisServer {
         connection.expect("the test's redis answers")
     }
 
-    async fn ready(&self) {
+    pub(crate) async fn ready(&self) {
         let client = redis::Client::open(self.url.as_str()).unwrap();
         let started = Instant::now();
         loop {

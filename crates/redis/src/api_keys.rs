@@ -17,7 +17,7 @@ use redis::FromRedisValue;
 use sha2::{Digest as _, Sha256};
 use transom_core::Unavailable;
 
-use crate::limiter::Control;
+use crate::control::Control;
 use crate::operations::{Time, in_us};
 
 /// How many keys a worker remembers.
@@ -184,8 +184,7 @@ impl KeyDirectory {
             for key in &keys {
                 all.cmd("HGETALL").arg(key);
             }
-            let found: Vec<HashMap<String, String>> =
-                walk.own.run(async |connection| all.query_async(connection).await).await?;
+            let found: Vec<HashMap<String, String>> = walk.read(&mut all).await?;
             let found = keys.iter().zip(found).filter_map(|(key, fields)| record(key, fields));
             records.extend(found.filter(|one| user.is_none_or(|user| one.user == user)));
             records.sort_unstable_by(|one, other| {
@@ -210,12 +209,14 @@ impl KeyDirectory {
         Ok(self.change::<u64>(command).await? > 0)
     }
 
-    /// Changes a key and moves the revision, in one transaction.
+    /// Changes a key and moves the revision, in one transaction on a single server. On a cluster
+    /// they are in two slots, and the key comes first. What fails between them has changed the key
+    /// while workers that remember it go by what they know; the caller gets an error, and the same
+    /// change made again moves the revision.
     async fn change<T: FromRedisValue>(&self, command: redis::Cmd) -> Result<T, Unavailable> {
-        let mut both = redis::pipe();
-        both.atomic().add_command(command);
-        both.cmd("INCR").arg(self.inner.control.keyspace.api_keys_revision()).ignore();
-        let (reply,): (T,) = self.inner.control.pipeline(&both).await?;
+        let mut moves = redis::cmd("INCR");
+        moves.arg(self.inner.control.keyspace.api_keys_revision());
+        let reply = self.inner.control.both(command, moves).await?;
         self.inner.epoch.fetch_add(1, Ordering::AcqRel);
         Ok(reply)
     }

@@ -4,9 +4,17 @@ mod keys;
 mod rights;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use redis::FromRedisValue;
+use tokio::time::timeout;
+use transom_core::Unavailable;
+
 use crate::RedisLimiter;
+use crate::control;
+use crate::node::{Node, Nodes};
+use crate::settings::STUCK_AFTER;
 
 /// The oldest version on which the scripts run.
 const OLDEST: (u32, u32) = (6, 2);
@@ -14,6 +22,9 @@ const OLDEST: (u32, u32) = (6, 2);
 const SKEW_MAX: Duration = Duration::from_secs(2);
 /// The share of the memory limit from which on it is a finding, in percent.
 const MEMORY_MAX_PERCENT: u64 = 90;
+
+/// The finding without which nothing else is looked at.
+const CONNECTION: &str = "connection";
 
 /// How serious a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,51 +54,96 @@ fn found(what: &'static str, severity: Severity, said: impl Into<String>) -> Exa
     Examined { what, severity, said: said.into() }
 }
 
+impl Examined {
+    /// The same, said of one of several servers.
+    pub(crate) fn of(self, server: Option<&str>) -> Self {
+        let said = server.map_or(self.said.clone(), |name| format!("{name}: {}", self.said));
+        Self { said, ..self }
+    }
+}
+
 impl RedisLimiter {
-    /// Looks for what is wrong with the server and with the keys of this prefix. It writes to keys
+    /// Looks for what is wrong with the servers and with the keys of this prefix. It writes to keys
     /// of its own, and deletes them.
     pub async fn examine(&self) -> Vec<Examined> {
         // Right after the start the first attempt to connect may be under way.
         let _ = self.connected().await;
-        let mut all = Vec::new();
-        match self.control.query::<String>(&redis::cmd("PING")).await {
-            Ok(_) => all.push(found("connection", Severity::Fine, "it answers")),
-            Err(reason) => {
-                all.push(found("connection", Severity::Broken, rights::with_hint(&reason)));
-                return all;
-            }
+        let nodes = self.control.nodes.all();
+        let mut all = self.examine_slots(&nodes);
+        for (name, node) in &nodes {
+            let of_node = examine_node(node).await.into_iter();
+            all.extend(of_node.map(|one| one.of(name.as_deref())));
         }
-        match self.control.query::<String>(&redis::cmd("INFO")).await {
-            Ok(info) => all.extend(of_info(&Info::read(&info))),
-            Err(reason) => {
-                let said = format!("INFO is refused, so most was not looked at: {reason}");
-                all.push(found("server", Severity::Unknown, said));
-            }
+        let lost = |one: &Examined| one.what == CONNECTION && one.severity == Severity::Broken;
+        if !all.iter().any(lost) {
+            all.push(self.examine_rights().await);
+            all.extend(self.examine_keys().await);
         }
-        all.push(self.examine_clock().await);
-        all.push(self.examine_rights().await);
-        all.extend(self.examine_keys().await);
         all
     }
 
-    async fn examine_clock(&self) -> Examined {
-        const WHAT: &str = "clock";
-        let time: Result<(u64, u64), _> = self.control.query(&redis::cmd("TIME")).await;
-        let Ok((s, us)) = time else {
-            return found(WHAT, Severity::Unknown, "TIME is refused");
-        };
-        let theirs = Duration::from_secs(s) + Duration::from_micros(us);
-        let skew = theirs.abs_diff(wall_clock());
-        if skew <= SKEW_MAX {
-            return found(WHAT, Severity::Fine, "that of Redis and this machine's agree");
+    /// Of a cluster, whether its slots have nodes.
+    fn examine_slots(&self, nodes: &[(Option<String>, Arc<Node>)]) -> Vec<Examined> {
+        const WHAT: &str = "slots";
+        let Nodes::Cluster(cluster) = &self.control.nodes else { return Vec::new() };
+        match (cluster.state(|_| Ok(())), nodes.len()) {
+            (Ok(()), many) => {
+                vec![found(WHAT, Severity::Fine, format!("each is on one of {many} primaries"))]
+            }
+            (Err(reason), 0) => {
+                vec![found(CONNECTION, Severity::Broken, rights::with_hint(&reason))]
+            }
+            (Err(Unavailable::Unreachable { reason }), _) => {
+                vec![found(WHAT, Severity::Broken, reason)]
+            }
+            (Err(reason), _) => vec![found(WHAT, Severity::Broken, reason.to_string())],
         }
-        let said = format!(
-            "that of Redis and this machine's differ by {} s; limits follow that of Redis, so \
-             only times in logs will not match",
-            skew.as_secs()
-        );
-        found(WHAT, Severity::Odd, said)
     }
+}
+
+/// What one server says of itself.
+async fn examine_node(node: &Node) -> Vec<Examined> {
+    let mut all = Vec::new();
+    match ask::<String>(node, "PING").await {
+        Ok(_) => all.push(found(CONNECTION, Severity::Fine, "it answers")),
+        Err(reason) => {
+            all.push(found(CONNECTION, Severity::Broken, rights::with_hint(&reason)));
+            return all;
+        }
+    }
+    match ask::<String>(node, "INFO").await {
+        Ok(info) => all.extend(of_info(&Info::read(&info))),
+        Err(reason) => {
+            let said = format!("INFO is refused, so most was not looked at: {reason}");
+            all.push(found("server", Severity::Unknown, said));
+        }
+    }
+    all.push(examine_clock(node).await);
+    all
+}
+
+async fn examine_clock(node: &Node) -> Examined {
+    const WHAT: &str = "clock";
+    let Ok((s, us)) = ask::<(u64, u64)>(node, "TIME").await else {
+        return found(WHAT, Severity::Unknown, "TIME is refused");
+    };
+    let theirs = Duration::from_secs(s) + Duration::from_micros(us);
+    let skew = theirs.abs_diff(wall_clock());
+    if skew <= SKEW_MAX {
+        return found(WHAT, Severity::Fine, "that of Redis and this machine's agree");
+    }
+    let said = format!(
+        "that of Redis and this machine's differ by {} s; limits follow that of Redis, so \
+         only times in logs will not match",
+        skew.as_secs()
+    );
+    found(WHAT, Severity::Odd, said)
+}
+
+/// Sends one word to a server and reads its reply.
+pub(crate) async fn ask<T: FromRedisValue>(node: &Node, word: &str) -> Result<T, Unavailable> {
+    let reply = timeout(STUCK_AFTER, node.send(&redis::cmd(word), false)).await;
+    control::read(reply.unwrap_or(Err(Unavailable::Deadline))?)
 }
 
 #[expect(clippy::disallowed_methods, reason = "compared for people; no limit moves by it")]

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout_at;
 use tracing::Span;
@@ -11,11 +12,12 @@ use transom_core::Unavailable;
 
 use crate::breaker::Breaker;
 use crate::clock::ClockWatch;
+use crate::cluster::{HOPS_MAX, Member, Redirect};
 use crate::error;
 use crate::metrics::LaneMetrics;
 use crate::primary::{Link, Primary};
 use crate::reply::{self, Answer};
-use crate::script::{Item, Script};
+use crate::script::{Call, Item, Script};
 
 /// Requests in one call of the script.
 const BATCH_MAX: usize = 32;
@@ -27,13 +29,32 @@ const QUEUE_MAX: usize = 4_096;
 const BEFORE: &str = "not connected yet";
 const LOST: &str = "the connection was lost";
 
-/// A request on its way to Redis, and where its answer goes.
+/// A request on its way to Redis.
 #[derive(Debug)]
 struct Job {
     item: Item,
+    caller: Caller,
+}
+
+/// Where the answer to a request goes, and how the request is sent.
+#[derive(Debug)]
+struct Caller {
     answer: oneshot::Sender<Answer>,
     /// What the caller was doing, for its trace.
     span: Span,
+    /// Requests in one slot go out in one call.
+    slot: u16,
+    /// Another node that is giving the slot away has sent it here.
+    asking: bool,
+    /// How often it was sent elsewhere.
+    hops: u8,
+}
+
+impl Caller {
+    /// Those who are equal in this share a call.
+    const fn call(&self) -> (u16, bool) {
+        (self.slot, self.asking)
+    }
 }
 
 /// The way into the lanes. Dropping the last clone ends them.
@@ -89,29 +110,9 @@ impl Health {
 /// Jobs that wait; the lane that holds the lock takes the next ones.
 type Waiting = Arc<tokio::sync::Mutex<mpsc::Receiver<Job>>>;
 
-/// Lanes that end when nobody else uses them.
-#[derive(Clone, Debug)]
-pub(crate) struct WeakLanes {
-    jobs: mpsc::WeakSender<Job>,
-    health: Arc<Health>,
-    breaker: Breaker,
-}
-
-impl WeakLanes {
-    pub(crate) fn upgrade(&self) -> Option<Lanes> {
-        let (health, breaker) = (Arc::clone(&self.health), self.breaker.clone());
-        Some(Lanes { jobs: self.jobs.upgrade()?, health, breaker })
-    }
-}
-
 impl Lanes {
-    pub(crate) fn downgrade(&self) -> WeakLanes {
-        let (health, breaker) = (Arc::clone(&self.health), self.breaker.clone());
-        WeakLanes { jobs: self.jobs.downgrade(), health, breaker }
-    }
-
     /// Starts `count` lanes. They connect on their own and reconnect for ever.
-    pub(crate) fn start(primary: &Primary, script: Script, count: usize) -> Self {
+    pub(crate) fn start(primary: &Primary, script: Script, count: usize, member: Member) -> Self {
         let (jobs, waiting) = mpsc::channel(QUEUE_MAX);
         let waiting = Arc::new(tokio::sync::Mutex::new(waiting));
         let health = Arc::new(Health {
@@ -122,6 +123,7 @@ impl Lanes {
         let breaker = Breaker::new();
         let lane = Lane {
             primary: primary.clone(),
+            member,
             script,
             waiting,
             health: Arc::clone(&health),
@@ -164,10 +166,10 @@ impl Lanes {
 
     /// Sends a request along and waits for its answer, until `deadline` at the latest. One whose
     /// time ends before it was sent is not charged.
-    pub(crate) async fn ask(&self, item: Item, deadline: Instant) -> Answer {
-        self.connected()?;
+    pub(crate) async fn ask(&self, item: Item, slot: u16, deadline: Instant) -> Answer {
+        self.open()?;
         let permit = self.breaker.permit()?;
-        let answer = match timeout_at(deadline.into(), self.submit(item)?).await {
+        let answer = match timeout_at(deadline.into(), self.submit(item, slot)?).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_lane_has_ended)) => Err(Unavailable::ConnectionLost),
             Err(_elapsed) => Err(Unavailable::Deadline),
@@ -178,12 +180,33 @@ impl Lanes {
 
     /// Sends a request along. The answer may never come. Once nobody waits for it, a request
     /// that was not sent yet is not.
-    pub(crate) fn submit(&self, item: Item) -> Result<oneshot::Receiver<Answer>, Unavailable> {
-        self.connected()?;
+    pub(crate) fn submit(
+        &self,
+        item: Item,
+        slot: u16,
+    ) -> Result<oneshot::Receiver<Answer>, Unavailable> {
+        self.open()?;
         let (answer, receiver) = oneshot::channel();
-        let job = Job { item, answer, span: Span::current() };
-        self.jobs.try_send(job).map_err(|_| Unavailable::Overloaded)?;
+        let caller = Caller { answer, span: Span::current(), slot, asking: false, hops: 0 };
+        self.jobs.try_send(Job { item, caller }).map_err(|_| Unavailable::Overloaded)?;
         Ok(receiver)
+    }
+
+    /// Takes over a request that another node has refused.
+    fn take_over(&self, job: Job) {
+        let answer = match self.open() {
+            Ok(()) => self.jobs.try_send(job).map_err(|job| (job, Unavailable::Overloaded)),
+            Err(reason) => Err((TrySendError::Closed(job), reason)),
+        };
+        if let Err((TrySendError::Full(job) | TrySendError::Closed(job), reason)) = answer {
+            let _ = job.caller.answer.send(Err(reason));
+        }
+    }
+
+    /// Whether a request may wait here. It may for the first attempt to connect: a node that a
+    /// cluster has just told of is a few milliseconds away.
+    fn open(&self) -> Result<(), Unavailable> {
+        if *self.health.attempts.borrow() == 0 { Ok(()) } else { self.connected() }
     }
 }
 
@@ -191,6 +214,7 @@ impl Lanes {
 #[derive(Clone)]
 struct Lane {
     primary: Primary,
+    member: Member,
     script: Script,
     waiting: Waiting,
     health: Arc<Health>,
@@ -210,6 +234,7 @@ impl Lane {
             let closed = self.carry(&mut connection).await;
             self.health.lost(closed);
             self.metrics.lost();
+            self.member.lost();
             connection.discard();
             if closed {
                 return;
@@ -268,34 +293,72 @@ impl Lane {
         true
     }
 
-    /// One call for the whole batch; whether the connection is still good.
+    /// Calls the script for the whole batch, once for each slot; whether the connection is still
+    /// good.
     async fn call(&self, link: &mut Link, batch: &mut Vec<Job>) -> bool {
-        batch.retain(|job| !job.answer.is_closed());
+        batch.retain(|job| !job.caller.answer.is_closed());
         if batch.is_empty() {
             return true;
         }
+        batch.sort_by_key(|job| job.caller.call());
         let requests = batch.len();
-        let spans: Vec<_> = batch.iter().map(|job| call_span(&job.span, requests)).collect();
+        let spans: Vec<_> = batch.iter().map(|job| call_span(&job.caller.span, requests)).collect();
         let (items, callers): (Vec<_>, Vec<_>) =
-            batch.drain(..).map(|job| (job.item, job.answer)).unzip();
+            batch.drain(..).map(|job| (job.item, job.caller)).unzip();
         let sent = Instant::now();
-        let decoded = match self.script.call(&mut **link, &items).await {
-            Ok(value) => reply::decode(&value, items.len()),
-            Err(error) => Err(error::of_call(&error)),
-        };
-        if let Some(Ok(verdict)) = decoded.iter().flatten().find(|answer| answer.is_ok()) {
+        let answers = self.answers(link, &items, &callers).await;
+        if let Some(Ok(verdict)) = answers.iter().find(|answer| answer.is_ok()) {
             self.clock.read(verdict.at_us, sent, Instant::now());
         }
-        let answers = decoded.unwrap_or_else(|reason| vec![Err(reason); items.len()]);
-        self.metrics.called(sent.elapsed(), &answers);
+        self.metrics.called(sent.elapsed(), requests);
         drop(spans);
         let spoilt =
             answers.iter().any(|answer| answer.as_ref().is_err_and(error::spoils_connection));
-        for (caller, answer) in callers.into_iter().zip(answers) {
-            // A caller whose deadline has passed is no longer there.
-            let _ = caller.send(answer);
+        for ((item, caller), answer) in items.into_iter().zip(callers).zip(answers) {
+            self.answer(Job { item, caller }, answer);
         }
         !spoilt
+    }
+
+    /// Sends the calls of a batch at once, and reads the answer to each request.
+    async fn answers(&self, link: &mut Link, items: &[Item], callers: &[Caller]) -> Vec<Answer> {
+        let mut rest = items;
+        let calls: Vec<_> = callers
+            .chunk_by(|one, next| one.call() == next.call())
+            .filter_map(|alike| {
+                let (items, others) = rest.split_at_checked(alike.len())?;
+                rest = others;
+                Some(Call { items, asking: alike.first()?.asking })
+            })
+            .collect();
+        let replies = self.script.call_each(&mut **link, &calls).await;
+        let mut answers = Vec::with_capacity(items.len());
+        for (call, reply) in calls.iter().zip(replies) {
+            let decoded = match reply {
+                Ok(value) => reply::decode(&value, call.items.len()),
+                Err(error) => Err(error::of_call(&error)),
+            };
+            answers.extend(decoded.unwrap_or_else(|reason| vec![Err(reason); call.items.len()]));
+        }
+        answers
+    }
+
+    /// Gives a caller its answer, unless the answer is that another node knows it.
+    fn answer(&self, mut job: Job, answer: Answer) {
+        if let Err(said) = &answer
+            && let Some(Redirect { node, asking }) = self.member.follow(said)
+            && job.caller.hops < HOPS_MAX
+        {
+            job.caller.hops += 1;
+            job.caller.asking = asking;
+            node.lanes.take_over(job);
+            return;
+        }
+        if let Err(reason) = &answer {
+            self.metrics.failed(reason);
+        }
+        // A caller whose deadline has passed is no longer there.
+        let _ = job.caller.answer.send(answer);
     }
 }
 

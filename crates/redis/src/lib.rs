@@ -9,13 +9,16 @@
 mod api_keys;
 mod breaker;
 mod clock;
+mod cluster;
 mod connection;
+mod control;
 mod error;
 mod examine;
 mod keyspace;
 mod lane;
 mod limiter;
 pub mod metrics;
+mod node;
 mod operations;
 mod primary;
 mod reply;

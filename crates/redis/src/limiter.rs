@@ -1,10 +1,8 @@
 //! The limiter on Redis.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use redis::aio::MultiplexedConnection;
-use redis::{FromRedisValue, RedisError};
 use tokio::time::timeout;
 use transom_core::{
     Decision, FleetMode, Identity, Limiter, PolicyName, Request, Share, Source, Unavailable,
@@ -12,14 +10,15 @@ use transom_core::{
 };
 
 use crate::api_keys::{KeyDirectory, REVISION_PERIOD};
-use crate::connection::Shared;
-use crate::error::{self, OpenError};
+use crate::cluster::{Cluster, Member};
+use crate::control::Control;
+use crate::error::OpenError;
 use crate::keyspace::Keyspace;
-use crate::lane::{Lanes, WeakLanes};
+use crate::node::{Node, Nodes, WeakNodes};
 use crate::reply;
 use crate::roster;
 use crate::script::{Item, Script};
-use crate::settings::{STUCK_AFTER, Settings};
+use crate::settings::{Servers, Settings};
 use crate::strikes::{self, Strikes};
 use crate::walk::Walks;
 use crate::watch::Warnings;
@@ -30,7 +29,6 @@ use crate::watch::Warnings;
 /// certain that it has not run.
 #[derive(Clone, Debug)]
 pub struct RedisLimiter {
-    lanes: Lanes,
     pub(crate) control: Control,
     peek: Script,
     strikes: Strikes,
@@ -55,16 +53,22 @@ impl RedisLimiter {
     ///
     /// As [`open`](Self::open).
     pub fn open_with(settings: &Settings, admit: Script, peek: Script) -> Result<Self, OpenError> {
-        let primary = settings.primary()?;
-        let lanes = Lanes::start(&primary, admit, settings.lanes);
+        let nodes = match &settings.servers {
+            Servers::Cluster(seeds) => Nodes::Cluster(Cluster::start(settings, seeds, admit)?),
+            _ => {
+                let primary = settings.primary()?;
+                let node = Node::start(primary, admit, settings.lanes, Member::of_none());
+                Nodes::One(Arc::new(node))
+            }
+        };
         let keyspace = Keyspace::new(&settings.prefix);
         let worker = format!("{:016x}", fastrand::u64(..)).into();
-        let (connection, walks) = (Shared::start(primary.clone()), Walks::new(primary));
-        let control = Control { connection, walks, keyspace, deadline: settings.deadline, worker };
+        let (walks, deadline) = (Walks::default(), settings.deadline);
+        let control = Control { nodes, walks, keyspace, deadline, worker };
         let (strikes, warnings) = (Strikes::new(), Warnings::default());
-        let limiter = Self { lanes, control, peek, strikes, warnings };
+        let limiter = Self { control, peek, strikes, warnings };
         tokio::spawn(report_strikes(
-            limiter.lanes.downgrade(),
+            limiter.control.nodes.downgrade(),
             limiter.control.keyspace.clone(),
             limiter.strikes.clone(),
         ));
@@ -77,23 +81,23 @@ impl RedisLimiter {
     ///
     /// [`Unavailable::Unreachable`] where it failed; the lanes keep trying all the same.
     pub async fn connected(&self) -> Result<(), Unavailable> {
-        self.lanes.tried().await;
-        self.lanes.connected()
+        self.control.nodes.tried().await;
+        self.control.nodes.connected()
     }
 
-    /// Whether requests are sent to Redis now.
+    /// Whether requests are sent to Redis now; on a cluster, to every node.
     ///
     /// # Errors
     ///
     /// [`Unavailable::Unreachable`] with what the last attempt to connect said, or
-    /// [`Unavailable::BreakerOpen`].
+    /// [`Unavailable::BreakerOpen`]. Of a cluster it names the nodes that are not there.
     pub fn state(&self) -> Result<(), Unavailable> {
-        self.lanes.state()
+        self.control.nodes.state()
     }
 
     /// How many requests wait for a lane now.
     pub fn waiting(&self) -> usize {
-        self.lanes.waiting()
+        self.control.nodes.waiting()
     }
 
     /// Signs this worker on, for as long as the future is polled, and keeps `share` at the number
@@ -143,7 +147,8 @@ impl RedisLimiter {
     ) -> Result<Decision, Unavailable> {
         let deadline = Instant::now() + self.control.within(request)?;
         let item = Item::new(&self.control.keyspace, request, unreported);
-        self.lanes.ask(item, deadline).await.map(|verdict| decision(&verdict))
+        let (node, slot) = self.control.nodes.of_key(item.key())?;
+        node.lanes.ask(item, slot, deadline).await.map(|verdict| decision(&verdict))
     }
 }
 
@@ -161,9 +166,16 @@ impl Limiter for RedisLimiter {
     async fn peek(&self, request: &Request) -> Result<Decision, Unavailable> {
         let items = [Item::new(&self.control.keyspace, request, None)];
         let within = self.control.within(request)?;
-        let call =
-            async |connection: &mut MultiplexedConnection| self.peek.call(connection, &items).await;
-        let reply = self.control.run(within, call).await?;
+        let [by_digest, by_text] = self.peek.commands(&items);
+        let call = async {
+            match self.control.nodes.send(&by_digest).await {
+                Err(Unavailable::Refused { code, .. }) if code == "NOSCRIPT" => {
+                    self.control.nodes.send(&by_text).await
+                }
+                answer => answer,
+            }
+        };
+        let reply = timeout(within, call).await.unwrap_or(Err(Unavailable::Deadline))?;
         let verdict = reply::decode(&reply, items.len())?.pop();
         verdict
             .unwrap_or_else(|| Err(Unavailable::Reply("no answer".into())))
@@ -178,15 +190,17 @@ impl Limiter for RedisLimiter {
 
 /// Reports strikes of those who send no further request, for as long as the limiter lives. Nobody
 /// waits for the answers.
-async fn report_strikes(lanes: WeakLanes, keyspace: Keyspace, strikes: Strikes) {
+async fn report_strikes(nodes: WeakNodes, keyspace: Keyspace, strikes: Strikes) {
     loop {
         tokio::time::sleep(strikes::PERIOD).await;
-        let Some(lanes) = lanes.upgrade() else {
+        let Some(nodes) = nodes.upgrade() else {
             return;
         };
         for (request, denials) in strikes.due() {
             let item = Item::new(&keyspace, &request, Some(denials));
-            if let Ok(answer) = lanes.submit(item) {
+            let sent = nodes.of_key(item.key());
+            let sent = sent.and_then(|(node, slot)| node.lanes.submit(item, slot));
+            if let Ok(answer) = sent {
                 tokio::spawn(answer);
             }
         }
@@ -195,64 +209,4 @@ async fn report_strikes(lanes: WeakLanes, keyspace: Keyspace, strikes: Strikes) 
 
 fn decision(verdict: &Verdict) -> Decision {
     Decision::new(verdict, Source::Redis)
-}
-
-/// What is not a decision shares a connection of its own.
-#[derive(Clone, Debug)]
-pub(crate) struct Control {
-    connection: Shared,
-    pub(crate) walks: Walks,
-    pub(crate) keyspace: Keyspace,
-    deadline: Duration,
-    /// A name that no other worker has.
-    pub(crate) worker: Arc<str>,
-}
-
-impl Control {
-    /// Sends one command and reads its reply. For what nobody waits for but an operator or a
-    /// task of the worker's own: it takes as long as a connection may be silent.
-    pub(crate) async fn query<T: FromRedisValue>(
-        &self,
-        command: &redis::Cmd,
-    ) -> Result<T, Unavailable> {
-        self.query_within(STUCK_AFTER, command).await
-    }
-
-    /// Sends one command and reads its reply, within a time of the caller's.
-    pub(crate) async fn query_within<T: FromRedisValue>(
-        &self,
-        within: Duration,
-        command: &redis::Cmd,
-    ) -> Result<T, Unavailable> {
-        self.run(within, async |connection| command.query_async(connection).await).await
-    }
-
-    /// Sends some commands at once and reads their replies.
-    pub(crate) async fn pipeline<T: FromRedisValue>(
-        &self,
-        commands: &redis::Pipeline,
-    ) -> Result<T, Unavailable> {
-        let call =
-            async |connection: &mut MultiplexedConnection| commands.query_async(connection).await;
-        self.run(STUCK_AFTER, call).await
-    }
-
-    /// The least of the deadline and a time of the caller's. Where nothing is left, nothing is
-    /// sent.
-    fn within(&self, request: &Request) -> Result<Duration, Unavailable> {
-        let within = request.within.map_or(self.deadline, |left| left.min(self.deadline));
-        if within.is_zero() { Err(Unavailable::Deadline) } else { Ok(within) }
-    }
-
-    pub(crate) async fn run<T>(
-        &self,
-        within: Duration,
-        call: impl AsyncFnOnce(&mut MultiplexedConnection) -> Result<T, RedisError>,
-    ) -> Result<T, Unavailable> {
-        let run = async {
-            let mut connection = self.connection.get().await?;
-            call(&mut connection).await.map_err(|error| error::of_call(&error))
-        };
-        timeout(within, run).await.unwrap_or(Err(Unavailable::Deadline))
-    }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
-use crate::reply::Answer;
+use transom_core::Unavailable;
 
 /// Histogram: seconds that a call of the script took, its way there and back included.
 pub const CALL_DURATION: &str = "transom_redis_call_duration_seconds";
@@ -31,6 +31,12 @@ pub const CLOCK_STEPS: &str = "transom_redis_clock_steps_total";
 pub const EVICTS: &str = "transom_redis_evicts";
 /// Gauge: keys that the server has evicted since it started.
 pub const EVICTED_KEYS: &str = "transom_redis_evicted_keys";
+
+/// Counter: requests that a node of a cluster has refused as such, by `code`. After `MOVED` and
+/// `ASK` they go where the node says.
+pub const CLUSTER_REFUSALS: &str = "transom_redis_cluster_refusals_total";
+/// What it may have said.
+const CLUSTER_CODES: [&str; 4] = ["MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN"];
 
 /// Why a request that was sent may get no decision back.
 const REASONS: [&str; 4] = ["connection_lost", "deadline", "refused", "reply"];
@@ -70,16 +76,36 @@ impl LaneMetrics {
         self.connected.decrement(1);
     }
 
-    /// A call has ended.
-    pub(crate) fn called(&self, took: Duration, answers: &[Answer]) {
+    /// A call has ended, or calls for several slots that were sent at once.
+    pub(crate) fn called(&self, took: Duration, requests: usize) {
         self.call_duration.record(took);
-        self.batch_size.record(u32::try_from(answers.len()).unwrap_or(u32::MAX));
-        for reason in answers.iter().filter_map(|answer| answer.as_ref().err()) {
-            let label = reason.label();
-            match REASONS.iter().position(|known| *known == label) {
-                Some(place) => self.errors[place].increment(1),
-                None => counter!(ERRORS, "reason" => label).increment(1),
-            }
+        self.batch_size.record(u32::try_from(requests).unwrap_or(u32::MAX));
+    }
+
+    /// A request that was sent gets no decision.
+    pub(crate) fn failed(&self, reason: &Unavailable) {
+        let label = reason.label();
+        match REASONS.iter().position(|known| *known == label) {
+            Some(place) => self.errors[place].increment(1),
+            None => counter!(ERRORS, "reason" => label).increment(1),
+        }
+    }
+}
+
+/// The handles of what the nodes of a cluster refuse.
+pub(crate) struct ClusterMetrics([Counter; CLUSTER_CODES.len()]);
+
+impl ClusterMetrics {
+    pub(crate) fn new() -> Self {
+        Self(CLUSTER_CODES.map(|code| counter!(CLUSTER_REFUSALS, "code" => code)))
+    }
+
+    /// A node has refused a request.
+    pub(crate) fn refused(&self, said: &Unavailable) {
+        let Unavailable::Refused { code, .. } = said else { return };
+        let known = CLUSTER_CODES.iter().zip(&self.0).find(|(known, _)| *known == code);
+        if let Some((_, counter)) = known {
+            counter.increment(1);
         }
     }
 }
@@ -146,6 +172,12 @@ impl ServerMetrics {
 impl fmt::Debug for BreakerMetrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BreakerMetrics").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ClusterMetrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClusterMetrics").finish_non_exhaustive()
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use transom_core::{Share, Unavailable};
 
-use crate::limiter::Control;
+use crate::control::Control;
 
 /// How often a worker says that it lives. It is forgotten after five times as long.
 const PERIOD: Duration = Duration::from_secs(1);

@@ -63,6 +63,34 @@ impl Script {
         }
     }
 
+    /// Sends some calls at once. Each has a reply of its own, and is repeated with the text of the
+    /// script if Redis does not know it.
+    pub(crate) async fn call_each(
+        &self,
+        connection: &mut (impl ConnectionLike + Send),
+        calls: &[Call<'_>],
+    ) -> Vec<Result<Value, RedisError>> {
+        if let [Call { items, asking: false }] = calls {
+            return vec![self.call(connection, items).await];
+        }
+        let by_digest = |call: &Call<'_>| self.command("EVALSHA", &self.sha1, call.items);
+        let mut replies = send_each(connection, calls, by_digest).await;
+        let unknown = |reply: &Result<Value, RedisError>| {
+            reply.as_ref().is_err_and(|error| error.code() == Some("NOSCRIPT"))
+        };
+        let again = calls.iter().zip(&replies).filter(|(_, reply)| unknown(reply));
+        let again: Vec<_> = again.map(|(call, _)| *call).collect();
+        if !again.is_empty() {
+            let by_text = |call: &Call<'_>| self.command("EVAL", &self.source, call.items);
+            let repeated = send_each(connection, &again, by_text).await;
+            let places = replies.iter_mut().filter(|reply| unknown(reply));
+            for (place, reply) in places.zip(repeated) {
+                *place = reply;
+            }
+        }
+        replies
+    }
+
     /// One call of the script by its digest, as a command: for tests and benchmarks, which load
     /// the script themselves and send many calls in one pipeline. [`decode`](crate::decode) reads
     /// the reply. Where a request has penalties it reports `unreported` denials of before.
@@ -70,6 +98,11 @@ impl Script {
         let item = |request: &Request| Item::new(keyspace, request, Some(unreported));
         let items: Vec<_> = requests.iter().map(item).collect();
         self.command("EVALSHA", &self.sha1, &items)
+    }
+
+    /// The call by digest, and the one with the text.
+    pub(crate) fn commands(&self, items: &[Item]) -> [Cmd; 2] {
+        [self.command("EVALSHA", &self.sha1, items), self.command("EVAL", &self.source, items)]
     }
 
     fn command(&self, name: &str, script: &str, items: &[Item]) -> Cmd {
@@ -82,6 +115,34 @@ impl Script {
             item.write(&mut command, self.args);
         }
         command
+    }
+}
+
+/// Requests that one call takes, whose keys are in one slot.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Call<'a> {
+    pub(crate) items: &'a [Item],
+    /// The slot is on its way to this node, and not all of it is here.
+    pub(crate) asking: bool,
+}
+
+/// Sends each call as a command, all in one pipeline.
+async fn send_each(
+    connection: &mut (impl ConnectionLike + Send),
+    calls: &[Call<'_>],
+    command: impl Fn(&Call<'_>) -> Cmd,
+) -> Vec<Result<Value, RedisError>> {
+    let mut all = redis::pipe();
+    for call in calls {
+        if call.asking {
+            all.cmd("ASKING").ignore();
+        }
+        all.add_command(command(call));
+    }
+    match all.ignore_errors().query_async(connection).await {
+        Ok(replies) => replies,
+        // None of them has an answer.
+        Err(error) => calls.iter().map(|_| Err(error.clone())).collect(),
     }
 }
 
@@ -123,6 +184,11 @@ impl Item {
             strikes: unreported.zip(penalty.filter(|_| *enforced)),
             identity: identity.clone(),
         }
+    }
+
+    /// One of its keys; all are in one slot.
+    pub(crate) fn key(&self) -> &str {
+        &self.keys[0]
     }
 
     /// The units asked for.

@@ -86,14 +86,19 @@ impl Settings {
 
     /// The server that decides.
     pub(crate) fn primary(&self) -> Result<Primary, OpenError> {
-        let max = self.lanes.max(1) + SPARE_CONNECTIONS;
+        let max = self.connections();
         match &self.servers {
             Servers::Single(url) => Ok(Primary::Fixed(Dialer::new(url, &self.tls)?.pool(max)?)),
             Servers::Sentinel(sentinels) => Ok(Primary::Watched(self.watched(sentinels, max)?)),
             Servers::Cluster(_) => {
-                Err(OpenError::Address("a cluster is not in this build".to_owned()))
+                Err(OpenError::Address("a cluster has more than one primary".to_owned()))
             }
         }
+    }
+
+    /// How many connections to one server there may be.
+    pub(crate) fn connections(&self) -> usize {
+        self.lanes.max(1) + SPARE_CONNECTIONS
     }
 
     /// The master of sentinels. Its log-in is that in their addresses, and theirs their own.

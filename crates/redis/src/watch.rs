@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::RedisLimiter;
-use crate::examine::{Info, Severity, keeps_what_it_is_given};
+use crate::examine::{Info, Severity, ask, keeps_what_it_is_given};
 use crate::metrics::ServerMetrics;
 
 /// How often the server is asked.
@@ -37,12 +37,21 @@ impl RedisLimiter {
     pub async fn watch(&self) {
         let metrics = ServerMetrics::new();
         loop {
-            if let Ok(text) = self.control.query::<String>(&redis::cmd("INFO")).await {
+            let (mut evicted_keys, mut evicts, mut said) = (0, false, Vec::new());
+            let mut looked = false;
+            for (name, node) in self.control.nodes.all() {
+                let Ok(text) = ask::<String>(&node, "INFO").await else { continue };
                 let info = Info::read(&text);
-                metrics.read(info.number("evicted_keys"), info.evicts());
+                looked = true;
+                evicted_keys += info.number("evicted_keys");
+                evicts |= info.evicts();
                 let found = keeps_what_it_is_given(&info).into_iter();
                 let wrong = found.filter(|one| one.severity > Severity::Unknown);
-                self.warnings.replace(wrong.map(|one| one.said).collect());
+                said.extend(wrong.map(|one| one.of(name.as_deref()).said));
+            }
+            if looked {
+                metrics.read(evicted_keys, evicts);
+                self.warnings.replace(said);
             }
             tokio::time::sleep(PERIOD).await;
         }

@@ -5,7 +5,7 @@ use transom_core::{Unavailable, Window};
 use super::{Examined, Severity, found};
 use crate::RedisLimiter;
 use crate::keyspace::Keyspace;
-use crate::walk::Own;
+use crate::walk::Walk;
 
 /// How many keys are looked at.
 const KEYS_MAX: usize = 200_000;
@@ -91,7 +91,7 @@ impl RedisLimiter {
             if more {
                 break;
             }
-            seen.look_at(&keys, keyspace, &mut walk.own).await?;
+            seen.look_at(&keys, keyspace, &mut walk).await?;
         }
         Ok(seen.found(more))
     }
@@ -111,7 +111,7 @@ impl Seen {
         &mut self,
         keys: &[String],
         keyspace: &Keyspace,
-        own: &mut Own,
+        walk: &mut Walk<'_>,
     ) -> Result<(), Unavailable> {
         if keys.is_empty() {
             return Ok(());
@@ -120,8 +120,7 @@ impl Seen {
         for key in keys {
             all.cmd("TYPE").arg(key).cmd("PTTL").arg(key);
         }
-        let replies: Vec<redis::Value> =
-            own.run(async |connection| all.query_async(connection).await).await?;
+        let replies: Vec<redis::Value> = walk.read(&mut all).await?;
         self.looked_at += keys.len();
         for (key, reply) in keys.iter().zip(replies.chunks(2)) {
             let [type_name, redis::Value::Int(ttl_ms)] = reply else { continue };

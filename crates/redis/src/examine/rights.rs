@@ -16,6 +16,7 @@ use super::{Examined, Severity, found};
 use crate::RedisLimiter;
 use crate::api_keys::Digest;
 use crate::keyspace::Keyspace;
+use crate::node::Node;
 
 /// Where what is refused for want of rights is explained.
 const HINT: &str = "the README lists the rights of a worker";
@@ -60,6 +61,9 @@ const COMMANDS: [&str; 36] = [
     "MULTI",
     "EXEC",
 ];
+
+/// What a cluster takes beside them.
+const COMMANDS_OF_CLUSTER: [&str; 2] = ["CLUSTER SLOTS", "ASKING"];
 
 /// The reason, and where rights are explained if it is one of rights.
 pub(super) fn with_hint(reason: &Unavailable) -> String {
@@ -116,19 +120,42 @@ impl RedisLimiter {
             keyspace.api_keys_revision(),
         ]);
         keys.extend(["string", "hash", "zset", "stream"].map(|name| keyspace.named(name)));
-        match self.control.query::<u64>(redis::cmd("DEL").arg(keys)).await {
+        // One by one: on a cluster they are in several slots.
+        let mut all = redis::pipe();
+        for key in keys {
+            all.cmd("DEL").arg(key);
+        }
+        match self.control.pipeline::<Vec<u64>>(&all).await {
             // That this right lacks is found out with the others.
             Err(reason) if !reason.to_string().to_uppercase().contains("NOPERM") => Err(reason),
             _ => Ok(()),
         }
     }
 
-    /// The commands that are refused for want of rights, or that are unknown.
+    /// The commands that any server refuses for want of rights, or that are unknown there.
     async fn try_commands(&self) -> Result<Vec<String>, Unavailable> {
-        // Of its own, since MULTI holds for whoever uses a connection.
-        let mut own = self.control.walks.own().await?;
         let mut lacking = Vec::new();
-        for line in COMMANDS {
+        for (name, node) in self.control.nodes.all() {
+            let here = self.try_commands_of(&node, name.is_some()).await?;
+            lacking.extend(here.into_iter().map(|what| match &name {
+                Some(name) => format!("{what} on {name}"),
+                None => what,
+            }));
+        }
+        Ok(lacking)
+    }
+
+    /// A node says what it does not permit even where another has the key.
+    async fn try_commands_of(
+        &self,
+        node: &Node,
+        in_cluster: bool,
+    ) -> Result<Vec<String>, Unavailable> {
+        // Of its own, since MULTI holds for whoever uses a connection.
+        let mut own = self.control.walks.own(node).await?;
+        let mut lacking = Vec::new();
+        let more = if in_cluster { &COMMANDS_OF_CLUSTER[..] } else { &[] };
+        for line in COMMANDS.iter().chain(more) {
             let command = command(line, &self.control.keyspace);
             let call = async |connection: &mut MultiplexedConnection| {
                 Ok(command.query_async::<redis::Value>(connection).await)

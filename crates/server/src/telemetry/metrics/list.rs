@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use metrics::{describe_counter, describe_gauge, describe_histogram};
 use transom_redis::metrics::{
-    BATCH_SIZE, BREAKER_OPEN, BREAKER_OPENED, CALL_DURATION, CLOCK_STEPS, CONNECTED_LANES, ERRORS,
-    EVICTED_KEYS, EVICTS, RECONNECTS,
+    BATCH_SIZE, BREAKER_OPEN, BREAKER_OPENED, CALL_DURATION, CLOCK_STEPS, CLUSTER_REFUSALS,
+    CONNECTED_LANES, ERRORS, EVICTED_KEYS, EVICTS, RECONNECTS,
 };
 
 /// Decisions.
@@ -186,6 +186,13 @@ pub const METRICS: &[Metric] = &[
         kind: Kind::Gauge,
         help: "Keys that Redis has evicted since it started.",
         labels: &[],
+    },
+    Metric {
+        name: CLUSTER_REFUSALS,
+        kind: Kind::Counter,
+        help: "Requests that a node of Redis Cluster has refused: after MOVED and ASK they go where \
+               the node says, after TRYAGAIN and CLUSTERDOWN there is no decision.",
+        labels: &["code"],
     },
     Metric {
         name: REDIS_WAITING,

@@ -1,0 +1,102 @@
+//! TLS and an ACL user, on every node.
+
+use transom_redis::{RedisLimiter, Servers, Settings, Severity, Tls};
+use transom_tests::Cluster;
+use transom_tests::redis_server::free_port;
+
+use super::settings_for;
+use crate::acl::{RIGHTS, operates};
+use crate::connection::{certificates, decides};
+use crate::setup::settings;
+
+/// What a worker needs on a cluster beside [`RIGHTS`]; as in the README.
+const RIGHTS_OF_CLUSTER: &str = "+cluster|slots +asking";
+
+async fn add_user(cluster: &Cluster, name: &str, rights: &str) {
+    for place in 0..cluster.primaries() {
+        let mut words = vec!["ACL", "SETUSER", name, "on", ">s3cret"];
+        words.extend(rights.split_whitespace());
+        cluster.ask::<()>(place, &words).await;
+    }
+}
+
+fn as_user(cluster: &Cluster, name: &str) -> Settings {
+    let with_user = |url: &String| url.replace("redis://", &format!("redis://{name}:s3cret@"));
+    let urls = cluster.urls().iter().map(with_user).collect();
+    Settings { servers: Servers::Cluster(urls), ..settings_for(cluster) }
+}
+
+#[tokio::test]
+async fn an_acl_user_with_the_least_rights_carries_decisions_on_every_node() {
+    let cluster = Cluster::start(3, 0).await;
+    let rights = format!("{RIGHTS} {RIGHTS_OF_CLUSTER}");
+    add_user(&cluster, "worker", &rights).await;
+    let settings = as_user(&cluster, "worker");
+    decides(&settings).await.unwrap();
+    let limiter = RedisLimiter::open(&settings).unwrap();
+    limiter.connected().await.unwrap();
+    operates(&limiter).await.unwrap();
+    let examined = limiter.examine().await;
+    assert!(examined.iter().all(|one| one.severity != Severity::Broken), "{examined:?}");
+    for place in 0..3 {
+        let log: Vec<redis::Value> = cluster.ask(place, &["ACL", "LOG"]).await;
+        assert!(log.is_empty(), "{log:?}");
+    }
+    let readme =
+        std::fs::read_to_string(transom_tests::redis_server::repository().join("README.md"));
+    assert!(readme.unwrap().contains(RIGHTS_OF_CLUSTER), "the README shows others");
+
+    // Less one: it is named, with the node.
+    add_user(&cluster, "lacking", &rights.replace("+asking", "")).await;
+    let limiter = RedisLimiter::open(&as_user(&cluster, "lacking")).unwrap();
+    let examined = limiter.examine().await;
+    let said = &examined.iter().find(|one| one.what == "rights").unwrap().said;
+    assert!(said.contains(&format!("ASKING on {}", cluster.address(2))), "{said}");
+    add_user(&cluster, "blind", &rights.replace("+cluster|slots", "")).await;
+    let limiter = RedisLimiter::open(&as_user(&cluster, "blind")).unwrap();
+    let examined = limiter.examine().await;
+    assert!(examined[0].said.to_lowercase().contains("cluster|slots"), "{examined:?}");
+    assert!(examined[0].said.contains("the README lists the rights"), "{examined:?}");
+}
+
+#[tokio::test]
+async fn tls_carries_decisions_to_every_node() {
+    let folder = tempfile::tempdir().unwrap();
+    certificates(folder.path());
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let read = |name: &str| std::fs::read(folder.path().join(name)).unwrap();
+    let ports = std::sync::Mutex::new(Vec::new());
+    let cluster = Cluster::start_with(3, 0, |port| {
+        let tls_port = free_port();
+        ports.lock().unwrap().push(tls_port);
+        [
+            ["--tls-port", &tls_port.to_string()],
+            ["--tls-cluster", "yes"],
+            ["--cluster-port", &(port + 10_000).to_string()],
+            ["--tls-cert-file", &path("server.pem")],
+            ["--tls-key-file", &path("server.key")],
+            ["--tls-ca-cert-file", &path("ca.pem")],
+        ]
+        .concat()
+        .into_iter()
+        .map(str::to_owned)
+        .collect()
+    })
+    .await;
+    let ports = ports.into_inner().unwrap();
+    let servers = Servers::Cluster(vec![format!("rediss://127.0.0.1:{}", ports[0])]);
+    let client = Some((read("client.pem"), read("client.key")));
+    let tls = Tls { ca: Some(read("ca.pem")), client };
+    let with = |tls: Tls| Settings { servers: servers.clone(), tls, ..settings("") };
+    decides(&with(tls.clone())).await.unwrap();
+    let limiter = RedisLimiter::open(&with(tls.clone())).unwrap();
+    limiter.connected().await.unwrap();
+    operates(&limiter).await.unwrap();
+    let examined = limiter.examine().await;
+    for port in &ports[1..] {
+        let named = examined.iter().any(|one| one.said.contains(&format!("127.0.0.1:{port}")));
+        assert!(named, "{port} is asked over TLS: {examined:?}");
+    }
+    assert!(decides(&with(Tls { ca: None, ..tls })).await.is_err());
+    drop(cluster);
+}
