@@ -95,6 +95,7 @@ pub(crate) struct Span {
 
 /// What a cell has seen.
 pub(crate) struct Seen {
+    pub(crate) topology: Topology,
     pub(crate) fault: Fault,
     pub(crate) spans: Vec<Span>,
     pub(crate) samples: Vec<Sample>,
@@ -147,6 +148,7 @@ pub(crate) async fn run(row: &str, topology: Topology, fault: Fault) {
     // The gateway does not say enough of its decisions for the checker to know them.
     kept.retain(|log| !log.key.identity.as_str().starts_with("ip:"));
     let seen = Seen {
+        topology,
         fault,
         spans,
         samples,

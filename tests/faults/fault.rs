@@ -46,7 +46,7 @@ pub(crate) type Sign = (&'static str, &'static str);
 
 const ERRORS: &str = "transom_redis_errors_total";
 const DEGRADED: &str = "transom_degraded_total";
-const RECONNECTS: &str = "transom_redis_reconnects_total";
+pub(crate) const RECONNECTS: &str = "transom_redis_reconnects_total";
 const BREAKER: &str = "transom_redis_breaker_opened_total";
 const STEPS: &str = "transom_redis_clock_steps_total";
 

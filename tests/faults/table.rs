@@ -24,8 +24,9 @@ fn the_table_in_the_docs_names_every_row_and_no_other() {
         rows,
         "`cargo run -p transom-tests --bin promises` writes the table"
     );
-    for (cell, _) in LEFT_OUT {
-        assert!(!rows.contains(*cell), "{cell} is left out and there");
-        assert!(text.contains(&format!("`{cell}`")), "{cell} is left out of the document too");
+    for (cells, _) in LEFT_OUT {
+        let there = cells.split(", ").find(|cell| rows.contains(*cell));
+        assert_eq!(there, None, "left out, and there");
+        assert!(text.contains(cells), "{cells} is left out of the document too");
     }
 }

@@ -26,6 +26,9 @@ pub(crate) const RIGHTS: &str = "resetkeys ~transom:1:* resetchannels -@all +eva
 pub(crate) const SENTINEL_RIGHTS: &str =
     "resetkeys resetchannels -@all +sentinel|get-master-addr-by-name";
 
+/// What a cluster takes beside [`RIGHTS`]; as in the README.
+pub(crate) const CLUSTER_RIGHTS: &str = "+cluster|slots +asking";
+
 /// What a worker never sends, and nobody with its password can: reading and writing what is not
 /// its own, looking around, and taking the server over.
 const REFUSED: [&str; 29] = [
@@ -179,7 +182,7 @@ fn the_rights_are_those_of_the_readme() {
     let readme = std::fs::read_to_string(repository().join("README.md")).unwrap();
     let shown = readme.replace("\\\n", " ").replace('\'', "");
     let shown: Vec<_> = shown.split_whitespace().collect();
-    for rights in [RIGHTS, SENTINEL_RIGHTS] {
+    for rights in [RIGHTS, SENTINEL_RIGHTS, CLUSTER_RIGHTS] {
         let rights: Vec<_> = rights.split_whitespace().collect();
         assert!(shown.windows(rights.len()).any(|words| words == rights), "not shown: {rights:?}");
     }

@@ -88,7 +88,8 @@ async fn meets_its_policy(
         format!(r#"transom_degraded_total{{reason="{reason}",policy_outcome="{outcome}"}}"#);
     let before = value(&served(worker).await, &series);
     let reply: Reply = get(worker.gateway, path).await;
-    let told = reply.headers().get("x-ratelimit-degraded").map(|value| value.to_str().unwrap());
+    let told =
+        reply.headers().get("x-ratelimit-degraded").map(|value| value.to_str().expect("a word"));
     let what = format!("{path}, {reason}: {reply:?}");
     assert_eq!(reply.status(), status, "{what}");
     assert_eq!(is_decided(&reply), outcome == "local", "{what}");

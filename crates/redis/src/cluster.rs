@@ -19,7 +19,6 @@ pub(crate) use self::map::Address;
 use self::map::{Map, Range};
 use self::route::Redirected;
 use crate::error::OpenError;
-use crate::metrics::ClusterMetrics;
 use crate::node::Node;
 use crate::primary::{Dialer, Primary};
 use crate::script::Script;
@@ -45,7 +44,6 @@ pub(crate) struct Cluster {
     read: watch::Sender<(u64, Result<(), String>)>,
     /// Somebody has seen that the map may be out of date.
     stale: Arc<Notify>,
-    metrics: ClusterMetrics,
 }
 
 impl Cluster {
@@ -55,7 +53,7 @@ impl Cluster {
         seeds: &[String],
         script: Script,
     ) -> Result<Arc<Self>, OpenError> {
-        let dialers = seeds.iter().map(|url| Dialer::new(url, &settings.tls));
+        let dialers = seeds.iter().map(|url| settings.dialer(url));
         let dialers = dialers.collect::<Result<Vec<_>, _>>()?;
         let Some(dialer) = dialers.first().cloned() else {
             return Err(OpenError::Address("a cluster takes the address of a node".to_owned()));
@@ -72,7 +70,6 @@ impl Cluster {
             replacing: Mutex::new(()),
             read: watch::Sender::new((0, Err("not connected yet".to_owned()))),
             stale: Arc::default(),
-            metrics: ClusterMetrics::new(),
         });
         tokio::spawn(reading::keep_up(Arc::downgrade(&cluster), seeds));
         Ok(cluster)
@@ -209,7 +206,6 @@ impl Member {
     /// Where requests go that the node has refused with these words, if they are to go anywhere.
     pub(crate) fn follow(&self, said: &Unavailable) -> Option<Redirect> {
         let cluster = self.cluster.upgrade()?;
-        cluster.metrics.refused(said);
         if matches!(said, Unavailable::Refused { code, .. } if code == "CLUSTERDOWN") {
             cluster.stale.notify_one();
         }

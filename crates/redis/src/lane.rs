@@ -1,15 +1,17 @@
 //! Lanes: long-lived connections that carry decisions, several in one call where several wait.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+mod health;
+
+use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout_at;
 use tracing::Span;
 use transom_core::Unavailable;
 
+use self::health::Health;
 use crate::breaker::Breaker;
 use crate::clock::ClockWatch;
 use crate::cluster::{HOPS_MAX, Member, Redirect};
@@ -25,10 +27,6 @@ const BATCH_MAX: usize = 32;
 const BATCH_UNITS: u32 = 1_000;
 /// Requests that may wait for a lane.
 const QUEUE_MAX: usize = 4_096;
-/// The reason that is given before the first attempt, and after a connection was lost.
-const BEFORE: &str = "not connected yet";
-const LOST: &str = "the connection was lost";
-
 /// A request on its way to Redis.
 #[derive(Debug)]
 struct Job {
@@ -65,48 +63,6 @@ pub(crate) struct Lanes {
     breaker: Breaker,
 }
 
-/// What the lanes know about their connections.
-#[derive(Debug)]
-struct Health {
-    connected: AtomicUsize,
-    attempts: watch::Sender<u64>,
-    /// What the last failed attempt to connect said.
-    reason: Mutex<String>,
-}
-
-impl Health {
-    /// A lane is connected.
-    fn found(&self) {
-        let first = self.connected.fetch_add(1, Ordering::Relaxed) == 0;
-        let mut reason = self.reason.lock().unwrap_or_else(PoisonError::into_inner);
-        if first && *reason != BEFORE {
-            tracing::info!("connected to redis again");
-        }
-        *reason = LOST.to_owned();
-        drop(reason);
-        self.attempts.send_modify(|attempts| *attempts += 1);
-    }
-
-    /// A lane has lost its connection, or was asked to end.
-    fn lost(&self, asked: bool) {
-        let left = self.connected.fetch_sub(1, Ordering::Relaxed) - 1;
-        if left == 0 && !asked {
-            tracing::warn!("the connection to redis was lost");
-        }
-    }
-
-    /// An attempt to connect has failed.
-    fn failed(&self, said: String) {
-        let mut reason = self.reason.lock().unwrap_or_else(PoisonError::into_inner);
-        if *reason != said {
-            tracing::warn!(reason = said, "cannot connect to redis");
-            *reason = said;
-        }
-        drop(reason);
-        self.attempts.send_modify(|attempts| *attempts += 1);
-    }
-}
-
 /// Jobs that wait; the lane that holds the lock takes the next ones.
 type Waiting = Arc<tokio::sync::Mutex<mpsc::Receiver<Job>>>;
 
@@ -115,11 +71,7 @@ impl Lanes {
     pub(crate) fn start(primary: &Primary, script: Script, count: usize, member: Member) -> Self {
         let (jobs, waiting) = mpsc::channel(QUEUE_MAX);
         let waiting = Arc::new(tokio::sync::Mutex::new(waiting));
-        let health = Arc::new(Health {
-            connected: AtomicUsize::new(0),
-            attempts: watch::Sender::new(0),
-            reason: Mutex::new(BEFORE.to_owned()),
-        });
+        let health = Arc::new(Health::new());
         let breaker = Breaker::new();
         let lane = Lane {
             primary: primary.clone(),
@@ -139,9 +91,7 @@ impl Lanes {
 
     /// Resolves when a lane has tried to connect, with or without success.
     pub(crate) async fn tried(&self) {
-        let mut attempts = self.health.attempts.subscribe();
-        // The sender lives in `health`, so this cannot fail.
-        let _ = attempts.wait_for(|attempts| *attempts > 0).await;
+        self.health.tried().await;
     }
 
     /// Whether requests are sent; else why not.
@@ -152,11 +102,7 @@ impl Lanes {
 
     /// Whether any lane is connected; else what the last attempt said.
     pub(crate) fn connected(&self) -> Result<(), Unavailable> {
-        if self.health.connected.load(Ordering::Relaxed) > 0 {
-            return Ok(());
-        }
-        let reason = self.health.reason.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Err(Unavailable::Unreachable { reason })
+        self.health.connected()
     }
 
     /// How many requests wait for a lane now.
@@ -206,7 +152,7 @@ impl Lanes {
     /// Whether a request may wait here. It may for the first attempt to connect: a node that a
     /// cluster has just told of is a few milliseconds away.
     fn open(&self) -> Result<(), Unavailable> {
-        if *self.health.attempts.borrow() == 0 { Ok(()) } else { self.connected() }
+        if self.health.has_tried() { self.connected() } else { Ok(()) }
     }
 }
 
@@ -345,17 +291,16 @@ impl Lane {
 
     /// Gives a caller its answer, unless the answer is that another node knows it.
     fn answer(&self, mut job: Job, answer: Answer) {
-        if let Err(said) = &answer
-            && let Some(Redirect { node, asking }) = self.member.follow(said)
-            && job.caller.hops < HOPS_MAX
-        {
-            job.caller.hops += 1;
-            job.caller.asking = asking;
-            node.lanes.take_over(job);
-            return;
-        }
-        if let Err(reason) = &answer {
-            self.metrics.failed(reason);
+        if let Err(said) = &answer {
+            self.metrics.refused(said);
+            let redirect = self.member.follow(said).filter(|_| job.caller.hops < HOPS_MAX);
+            if let Some(Redirect { node, asking }) = redirect {
+                job.caller.hops += 1;
+                job.caller.asking = asking;
+                node.lanes.take_over(job);
+                return;
+            }
+            self.metrics.failed(said);
         }
         // A caller whose deadline has passed is no longer there.
         let _ = job.caller.answer.send(answer);

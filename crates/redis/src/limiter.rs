@@ -95,6 +95,12 @@ impl RedisLimiter {
         self.control.nodes.state()
     }
 
+    /// The nodes of a cluster that get no requests now, by host and port.
+    pub fn lost_nodes(&self) -> Vec<String> {
+        let named = self.control.nodes.all().into_iter();
+        named.filter_map(|(name, node)| name.filter(|_| node.lanes.state().is_err())).collect()
+    }
+
     /// How many requests wait for a lane now.
     pub fn waiting(&self) -> usize {
         self.control.nodes.waiting()

@@ -47,6 +47,7 @@ pub(crate) struct LaneMetrics {
     call_duration: Histogram,
     batch_size: Histogram,
     errors: [Counter; REASONS.len()],
+    cluster_refusals: [Counter; CLUSTER_CODES.len()],
     connected: Gauge,
     reconnects: Counter,
 }
@@ -58,6 +59,7 @@ impl LaneMetrics {
             call_duration: histogram!(CALL_DURATION),
             batch_size: histogram!(BATCH_SIZE),
             errors: REASONS.map(|reason| counter!(ERRORS, "reason" => reason)),
+            cluster_refusals: CLUSTER_CODES.map(|code| counter!(CLUSTER_REFUSALS, "code" => code)),
             connected: gauge!(CONNECTED_LANES),
             reconnects: counter!(RECONNECTS),
         }
@@ -82,30 +84,20 @@ impl LaneMetrics {
         self.batch_size.record(u32::try_from(requests).unwrap_or(u32::MAX));
     }
 
+    /// A node has refused a request as not its own, or not now.
+    pub(crate) fn refused(&self, said: &Unavailable) {
+        let Unavailable::Refused { code, .. } = said else { return };
+        if let Some(place) = CLUSTER_CODES.iter().position(|known| *known == code) {
+            self.cluster_refusals[place].increment(1);
+        }
+    }
+
     /// A request that was sent gets no decision.
     pub(crate) fn failed(&self, reason: &Unavailable) {
         let label = reason.label();
         match REASONS.iter().position(|known| *known == label) {
             Some(place) => self.errors[place].increment(1),
             None => counter!(ERRORS, "reason" => label).increment(1),
-        }
-    }
-}
-
-/// The handles of what the nodes of a cluster refuse.
-pub(crate) struct ClusterMetrics([Counter; CLUSTER_CODES.len()]);
-
-impl ClusterMetrics {
-    pub(crate) fn new() -> Self {
-        Self(CLUSTER_CODES.map(|code| counter!(CLUSTER_REFUSALS, "code" => code)))
-    }
-
-    /// A node has refused a request.
-    pub(crate) fn refused(&self, said: &Unavailable) {
-        let Unavailable::Refused { code, .. } = said else { return };
-        let known = CLUSTER_CODES.iter().zip(&self.0).find(|(known, _)| *known == code);
-        if let Some((_, counter)) = known {
-            counter.increment(1);
         }
     }
 }
@@ -172,12 +164,6 @@ impl ServerMetrics {
 impl fmt::Debug for BreakerMetrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BreakerMetrics").finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for ClusterMetrics {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClusterMetrics").finish_non_exhaustive()
     }
 }
 

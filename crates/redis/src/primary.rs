@@ -7,15 +7,13 @@ mod sentinel;
 use std::time::Duration;
 
 use deadpool_redis::Pool;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 pub(crate) use dial::Dialer;
 pub(crate) use link::Link;
-use link::SILENT;
 pub(crate) use sentinel::Watched;
 
 use crate::error;
-use crate::settings::CONNECT_TIMEOUT;
 
 /// The first and the longest pause between two attempts to connect.
 const BACKOFF: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(250)];
@@ -41,7 +39,7 @@ impl Primary {
             }
         };
         let connection = pool.get().await.map_err(|error| error::of_pool(&error))?;
-        Ok(Link::new(connection, mastery))
+        Ok(Link::new(connection, mastery, pool.timeouts().create))
     }
 
     /// A connection to a server that answers and takes decisions, however long that takes.
@@ -74,30 +72,15 @@ impl Primary {
     }
 
     async fn attempt(&self) -> Result<Link, String> {
-        let made = async {
-            let mut link = self.connection().await?;
+        let attempt = match self.connection().await {
             // That it could be made has not shown that it answers.
-            match link.check().await {
-                Ok(()) => Ok(link),
-                Err(reason) => {
-                    link.discard();
-                    Err(reason)
-                }
-            }
+            Ok(link) => link.first_check().await,
+            Err(reason) => Err(reason),
         };
-        let made = timeout(CONNECT_TIMEOUT, made).await;
-        match (made, self) {
-            (Err(_elapsed), Self::Watched(watched)) if watched.is_asking() => {
-                Err("no sentinel has answered yet".to_owned())
-            }
-            (Ok(Ok(link)), _) => Ok(link),
-            (made, place) => {
-                if let Self::Watched(watched) = place {
-                    watched.doubt();
-                }
-                made.unwrap_or_else(|_elapsed| Err(SILENT.to_owned()))
-            }
+        if let (Err(_), Self::Watched(watched)) = (&attempt, self) {
+            watched.doubt();
         }
+        attempt
     }
 
     /// Resolves when the server is to be looked for at another address than now.

@@ -11,10 +11,12 @@ pub const DEFAULT_PREFIX: &str = "transom:1";
 
 /// A call that Redis has not answered for this long has lost its connection.
 pub(crate) const STUCK_AFTER: Duration = Duration::from_secs(1);
-/// Setting up a connection takes at most this long: name, TCP, TLS, log-in and a first answer. With
-/// the longest pause between two attempts it is less than a second, within which a worker finds a
-/// server that is back.
+/// Setting up a connection takes at most this long: name, TCP, TLS and log-in, and so does its first
+/// answer. With the longest pause between two attempts it is less than a second, within which a
+/// worker finds a server that is back.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
+/// Where decisions may take longer the server is far away, and so may that; but not longer than this.
+const CONNECT_TIMEOUT_MAX: Duration = Duration::from_secs(2);
 /// Where a sentinel listens unless its address says otherwise.
 const SENTINEL_PORT: u16 = 26_379;
 /// Connections beside the lanes: one for what is not a decision, one for walks over the keys, and
@@ -88,7 +90,7 @@ impl Settings {
     pub(crate) fn primary(&self) -> Result<Primary, OpenError> {
         let max = self.connections();
         match &self.servers {
-            Servers::Single(url) => Ok(Primary::Fixed(Dialer::new(url, &self.tls)?.pool(max)?)),
+            Servers::Single(url) => Ok(Primary::Fixed(self.dialer(url)?.pool(max)?)),
             Servers::Sentinel(sentinels) => Ok(Primary::Watched(self.watched(sentinels, max)?)),
             Servers::Cluster(_) => {
                 Err(OpenError::Address("a cluster has more than one primary".to_owned()))
@@ -101,12 +103,18 @@ impl Settings {
         self.lanes.max(1) + SPARE_CONNECTIONS
     }
 
+    /// What makes connections to an address.
+    pub(crate) fn dialer(&self, url: &str) -> Result<Dialer, OpenError> {
+        let patience = self.deadline.clamp(CONNECT_TIMEOUT, CONNECT_TIMEOUT_MAX);
+        Ok(Dialer::new(url, &self.tls)?.with_patience(patience))
+    }
+
     /// The master of sentinels. Its log-in is that in their addresses, and theirs their own.
     fn watched(&self, sentinels: &Sentinels, max: usize) -> Result<Watched, OpenError> {
         let (user, password) = (sentinels.user.as_deref(), sentinels.password.as_deref());
         let (mut dialers, mut master) = (Vec::new(), None);
         for url in &sentinels.nodes {
-            let mut dialer = Dialer::new(url, &self.tls)?;
+            let mut dialer = self.dialer(url)?;
             master.get_or_insert_with(|| dialer.clone());
             dialer.default_port(url, SENTINEL_PORT);
             dialers.push(dialer.with_login(user, password));
@@ -153,6 +161,15 @@ impl fmt::Debug for Tls {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whoever_waits_longer_for_decisions_waits_longer_for_connections() {
+        for (deadline_ms, patience_ms) in [(1, 500), (50, 500), (1_000, 1_000), (10_000, 2_000)] {
+            let deadline = Duration::from_millis(deadline_ms);
+            let dialer = Settings { deadline, ..Settings::new("") }.dialer("redis://h").unwrap();
+            assert_eq!(dialer.patience(), Duration::from_millis(patience_ms));
+        }
+    }
 
     #[test]
     fn no_secret_is_shown() {

@@ -104,6 +104,9 @@ struct Readiness {
 #[derive(Debug, Serialize)]
 struct Redis {
     connected: bool,
+    /// Of a cluster, the nodes that get no requests.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    lost_nodes: Vec<String>,
 }
 
 async fn healthz() -> Json<Health> {
@@ -118,7 +121,10 @@ async fn readyz(State(worker): State<Admin>) -> Response {
     let readiness = Readiness {
         ready: !draining,
         store: if state.is_some() { "redis" } else { "local" },
-        redis: state.as_ref().map(|state| Redis { connected: state.is_ok() }),
+        redis: state.as_ref().map(|state| Redis {
+            connected: state.is_ok(),
+            lost_nodes: redis.map(RedisLimiter::lost_nodes).unwrap_or_default(),
+        }),
         degraded: state.and_then(|state| state.err().map(|reason| reason.label())),
         warnings: redis.map(RedisLimiter::warnings).unwrap_or_default(),
         draining,

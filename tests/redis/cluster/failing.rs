@@ -1,7 +1,5 @@
 //! Nodes that freeze, die, and are replaced.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use transom_core::{Limiter, Unavailable};
@@ -61,21 +59,22 @@ async fn a_frozen_node_does_not_hold_the_others_up() {
 async fn a_promoted_replica_decides_within_a_second() {
     let mut cluster = Cluster::start(3, 1).await;
     let limiter = open_in_time(&cluster).await;
-    let users = users_by_node(&cluster, 2).await;
+    let mut users = users_by_node(&cluster, 3).await;
+    // One of each node is asked for by hand.
+    let probes: Vec<_> = (0..3).map(|place| users.get_mut(&place).unwrap().remove(0)).collect();
     let load = Load::start(&limiter, users.values().flatten(), MANY);
     tokio::time::sleep(Duration::from_millis(300)).await;
 
     // With the consent of the old primary, which then refuses what it had.
     cluster.failover(3).await;
-    let took = decides_again(&limiter, &users[&0][0]).await;
     let promoted = Instant::now();
-    assert!(promoted.duration_since(took) < Duration::from_secs(1));
+    let late = decides_again(&limiter, &probes[0]).await - promoted;
+    assert!(late < Duration::from_secs(1), "{late:?} after the promotion by consent");
 
     cluster.kill(1);
-    let killed = Instant::now();
     cluster.promoted(4).await;
     let promoted = Instant::now();
-    let back = decides_again(&limiter, &users[&1][0]).await;
+    let back = decides_again(&limiter, &probes[1]).await;
     let late = back.saturating_duration_since(promoted);
     assert!(late < Duration::from_secs(1), "{late:?} after the promotion");
     tokio::time::sleep(Duration::from_millis(500)).await;
@@ -87,12 +86,10 @@ async fn a_promoted_replica_decides_within_a_second() {
     let end = samples.iter().map(|s| s.sent).max().unwrap();
     for sample in &samples {
         assert!(sample.took <= AT_LATEST, "{sample:?}");
-        let of_killed = users[&1].contains(&sample.user) || users[&0].contains(&sample.user);
-        let during = sample.sent < killed || sample.sent < back + Duration::from_secs(1);
-        assert!(
-            sample.answer.is_ok() || (of_killed && during) || sample.took >= DEADLINE,
-            "{sample:?}"
-        );
+        let replaced = users[&1].contains(&sample.user) || users[&0].contains(&sample.user);
+        let meanwhile = replaced && sample.sent < back + Duration::from_secs(1);
+        // A machine that other tests load may be late now and then.
+        assert!(sample.answer.is_ok() || meanwhile || sample.took >= DEADLINE, "{sample:?}");
     }
     let last = samples.iter().filter(|s| s.sent > end - Duration::from_millis(300));
     let (good, all) =
@@ -101,9 +98,7 @@ async fn a_promoted_replica_decides_within_a_second() {
     for user in users.values().flatten() {
         let charged =
             samples.iter().filter(|s| s.user == *user && s.may_have_charged()).count() as u64;
-        // And what the test itself has asked while it waited.
-        let mine = if *user == users[&0][0] || *user == users[&1][0] { 10_000 } else { 0 };
-        assert!(units(&cluster, user).await <= charged + mine, "{user}");
+        assert!(units(&cluster, user).await <= charged, "{user}");
     }
     limiter.state().unwrap();
 }
@@ -137,13 +132,11 @@ async fn a_dead_node_fails_its_own_slots_alone_and_at_once() {
     let limiter = open_in_time(&cluster).await;
     let users = users_by_node(&cluster, 1).await;
     cluster.kill(1);
-    let stopped = Arc::new(AtomicBool::new(false));
     let started = Instant::now();
     while limiter.state().is_ok() {
         let _ = limiter.admit(&request(&users[&1][0], MANY, MANY, 1)).await;
         assert!(started.elapsed() < Duration::from_secs(5), "the loss was not noticed");
     }
-    stopped.store(true, Ordering::Relaxed);
     // Until the others have seen it too, and after.
     for _ in 0..60 {
         let asked = Instant::now();

@@ -18,7 +18,11 @@ const PIPELINE: usize = 1_024;
 
 /// Makes connections to one address, or to others in the same way.
 #[derive(Clone, Debug)]
-pub(crate) struct Dialer(ConnectionInfo);
+pub(crate) struct Dialer {
+    info: ConnectionInfo,
+    /// How long it may take.
+    patience: Duration,
+}
 
 impl Dialer {
     /// Reads an address. Nothing is sent.
@@ -32,13 +36,24 @@ impl Dialer {
         let info = if encrypted { with_tls(info, tls)? } else { info };
         // Naming the client library would ask for one more right, and only some servers know it.
         let login = info.redis_settings().clone().set_skip_set_lib_name();
-        Ok(Self(info.set_redis_settings(login).set_tcp_settings(tcp())))
+        let info = info.set_redis_settings(login).set_tcp_settings(tcp());
+        Ok(Self { info, patience: CONNECT_TIMEOUT })
+    }
+
+    /// The same with another bound of the time that it may take.
+    pub(crate) fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
+    }
+
+    /// How long it may take to make a connection.
+    pub(crate) const fn patience(&self) -> Duration {
+        self.patience
     }
 
     /// The same to another host and port.
     pub(crate) fn to(&self, host: &str, port: u16) -> Self {
         let host = host.to_owned();
-        let address = match self.0.addr() {
+        let address = match self.info.addr() {
             ConnectionAddr::TcpTls { insecure, tls_params, .. } => ConnectionAddr::TcpTls {
                 host,
                 port,
@@ -47,14 +62,14 @@ impl Dialer {
             },
             _ => ConnectionAddr::Tcp(host, port),
         };
-        Self(self.0.clone().set_addr(address))
+        Self { info: self.info.clone().set_addr(address), ..*self }
     }
 
     /// Puts `port` in place of the one that is taken where a URL names none.
     pub(crate) fn default_port(&mut self, url: &str, port: u16) {
         let named = redis::parse_redis_url(url).is_some_and(|url| url.port().is_some());
         if let (false, ConnectionAddr::Tcp(host, _) | ConnectionAddr::TcpTls { host, .. }) =
-            (named, self.0.addr())
+            (named, self.info.addr())
         {
             *self = self.to(host, port);
         }
@@ -62,7 +77,7 @@ impl Dialer {
 
     /// The same with another log-in, in database 0.
     pub(crate) fn with_login(&self, user: Option<&str>, password: Option<&str>) -> Self {
-        let protocol = self.0.redis_settings().protocol();
+        let protocol = self.info.redis_settings().protocol();
         let mut login =
             RedisConnectionInfo::default().set_skip_set_lib_name().set_protocol(protocol);
         if let Some(user) = user {
@@ -71,30 +86,30 @@ impl Dialer {
         if let Some(password) = password {
             login = login.set_password(password);
         }
-        Self(self.0.clone().set_redis_settings(login))
+        Self { info: self.info.clone().set_redis_settings(login), ..*self }
     }
 
     /// Host and port, or the path of a socket.
     pub(crate) fn address(&self) -> String {
-        self.0.addr().to_string()
+        self.info.addr().to_string()
     }
 
     /// How a connection is to be used, for one that is made beside a pool.
     pub(crate) fn client(&self) -> Result<(Client, AsyncConnectionConfig), OpenError> {
-        let client = Client::open(self.0.clone());
+        let client = Client::open(self.info.clone());
         let client = client.map_err(|error| OpenError::Address(error.to_string()))?;
-        Ok((client, patience()))
+        Ok((client, self.config()))
     }
 
     /// A pool that makes and counts connections, at most `max` at a time. None is used twice.
     pub(crate) fn pool(&self, max: usize) -> Result<Pool, OpenError> {
-        let manager = Manager::new_with_config(self.0.clone(), patience())
+        let manager = Manager::new_with_config(self.info.clone(), self.config())
             .map_err(|error| OpenError::Address(error.to_string()))?;
         let mut pool = PoolConfig::new(max);
         pool.timeouts = Timeouts {
-            wait: Some(CONNECT_TIMEOUT),
-            create: Some(CONNECT_TIMEOUT),
-            recycle: Some(CONNECT_TIMEOUT),
+            wait: Some(self.patience),
+            create: Some(self.patience),
+            recycle: Some(self.patience),
         };
         // A connection that lies idle may be dead, and to find out takes as long as another.
         let used = Hook::sync_fn(|_, _| Err(HookError::message("it was used before")));
@@ -105,13 +120,13 @@ impl Dialer {
             .build()
             .map_err(|error| OpenError::Pool(error.to_string()))
     }
-}
 
-fn patience() -> AsyncConnectionConfig {
-    AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(CONNECT_TIMEOUT))
-        .set_response_timeout(Some(STUCK_AFTER))
-        .set_pipeline_buffer_size(PIPELINE)
+    fn config(&self) -> AsyncConnectionConfig {
+        AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(self.patience))
+            .set_response_timeout(Some(STUCK_AFTER))
+            .set_pipeline_buffer_size(PIPELINE)
+    }
 }
 
 fn with_tls(info: ConnectionInfo, tls: &Tls) -> Result<ConnectionInfo, OpenError> {
@@ -173,15 +188,15 @@ mod tests {
     fn another_host_keeps_the_log_in_and_tls_and_another_log_in_the_host() {
         let one = Dialer::new("rediss://user:s3cret@a:1/3", &Tls::default()).unwrap();
         let other = one.to("b", 2);
-        assert!(matches!(other.0.addr(), ConnectionAddr::TcpTls { insecure: false, .. }));
+        assert!(matches!(other.info.addr(), ConnectionAddr::TcpTls { insecure: false, .. }));
         assert_eq!(other.address(), "b:2");
         assert_eq!(
-            (other.0.redis_settings().username(), other.0.redis_settings().db()),
+            (other.info.redis_settings().username(), other.info.redis_settings().db()),
             (Some("user"), 3)
         );
         let sentinel = one.with_login(None, Some("theirs"));
         assert_eq!(sentinel.address(), "a:1");
-        let login = sentinel.0.redis_settings();
+        let login = sentinel.info.redis_settings();
         assert_eq!((login.username(), login.password(), login.db()), (None, Some("theirs"), 0));
     }
 }

@@ -16,7 +16,7 @@ use crate::settings::STUCK_AFTER;
 /// A connection is checked this often, whether it is busy or not.
 const CHECK_EVERY: Duration = Duration::from_millis(250);
 /// Said of a server that gives no answer.
-pub(crate) const SILENT: &str = "it takes connections and does not answer";
+const SILENT: &str = "it takes connections and does not answer";
 
 /// A connection that nobody else uses.
 pub(crate) struct Link {
@@ -26,11 +26,19 @@ pub(crate) struct Link {
     /// Whether the server tells its role.
     tells_role: bool,
     checked: Instant,
+    /// How long the server may take for the next answer.
+    patience: Duration,
 }
 
 impl Link {
-    pub(super) fn new(connection: Connection, mastery: Option<Mastery>) -> Self {
-        Self { connection, mastery, tells_role: true, checked: Instant::now() }
+    /// `patience` is with the server's first answer.
+    pub(super) fn new(
+        connection: Connection,
+        mastery: Option<Mastery>,
+        patience: Option<Duration>,
+    ) -> Self {
+        let patience = patience.unwrap_or(STUCK_AFTER);
+        Self { connection, mastery, tells_role: true, checked: Instant::now(), patience }
     }
 
     /// Closes the connection.
@@ -47,6 +55,20 @@ impl Link {
                 () = at => {}
                 () = mastery.over() => {}
             },
+        }
+    }
+
+    /// The connection, if it is one that decisions can be asked on.
+    pub(super) async fn first_check(mut self) -> Result<Self, String> {
+        match self.check().await {
+            Ok(()) => {
+                self.patience = STUCK_AFTER;
+                Ok(self)
+            }
+            Err(reason) => {
+                self.discard();
+                Err(reason)
+            }
         }
     }
 
@@ -81,7 +103,7 @@ impl Link {
 
     async fn ask(&mut self, command: &str) -> Result<Value, RedisError> {
         let command = redis::cmd(command);
-        let answer = timeout(STUCK_AFTER, command.query_async(&mut **self)).await;
+        let answer = timeout(self.patience, command.query_async(&mut **self)).await;
         answer.unwrap_or_else(|_elapsed| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
     }
 }

@@ -17,7 +17,6 @@ use tokio::time::timeout;
 
 use super::Dialer;
 use crate::error::OpenError;
-use crate::settings::CONNECT_TIMEOUT;
 
 /// The sentinels are asked this often.
 const ASK_EVERY: Duration = Duration::from_millis(100);
@@ -38,6 +37,16 @@ enum Known {
     Nowhere(String),
     /// That the master is there. It stays while they say nothing else.
     At(Arc<Master>),
+}
+
+impl Known {
+    fn says_the_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Nowhere(one), Self::Nowhere(two)) => one == two,
+            (Self::At(one), Self::At(two)) => Arc::ptr_eq(one, two),
+            _ => false,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -82,11 +91,6 @@ impl Watched {
             Ok(Known::Nowhere(reason)) => Err(reason),
             Ok(Known::Asking) | Err(_) => Err("no sentinel was asked".to_owned()),
         }
-    }
-
-    /// Whether none of them has said anything yet.
-    pub(super) fn is_asking(&self) -> bool {
-        matches!(&*self.known.borrow(), Known::Asking)
     }
 
     /// Hears that what the sentinels say leads to nothing.
@@ -174,6 +178,8 @@ impl Watch {
                 Err(reason) => reasons.push(format!("{}: {reason}", sentinel.address)),
             }
         }
+        // In an order that does not turn: what is said again is not logged again.
+        reasons.sort_unstable();
         Err(format!("no sentinel names the master {}: {}", self.name, reasons.join("; ")))
     }
 
@@ -195,7 +201,11 @@ impl Watch {
         };
         self.silent = silent;
         if let Some(known) = known {
-            self.sender.send_replace(known);
+            self.sender.send_if_modified(|last| {
+                let news = !last.says_the_same(&known);
+                *last = known;
+                news
+            });
         }
     }
 
@@ -224,17 +234,19 @@ struct Sentinel {
     client: Client,
     config: AsyncConnectionConfig,
     connection: Option<MultiplexedConnection>,
+    patience: Duration,
 }
 
 impl Sentinel {
     fn new(dialer: &Dialer) -> Result<Self, OpenError> {
         let (client, config) = dialer.client()?;
-        Ok(Self { address: dialer.address(), client, config, connection: None })
+        let patience = dialer.patience();
+        Ok(Self { address: dialer.address(), client, config, connection: None, patience })
     }
 
     /// The address of a master by its name.
     async fn ask(&mut self, name: &str) -> Result<(String, u16), String> {
-        let asked = timeout(CONNECT_TIMEOUT, self.query(name)).await;
+        let asked = timeout(self.patience, self.query(name)).await;
         let asked = asked.unwrap_or_else(|_elapsed| Err("it does not answer".to_owned()));
         if asked.is_err() {
             self.connection = None;
