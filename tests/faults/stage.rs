@@ -53,7 +53,7 @@ struct Node {
 
 enum Servers {
     Single(Single),
-    Sentinel(Watched),
+    Sentinel(Box<Watched>),
     Cluster(Sharded),
 }
 
@@ -69,7 +69,7 @@ impl Stage {
     pub(crate) async fn start(topology: Topology, fault: Fault) -> Self {
         let servers = match topology {
             Topology::Single => Servers::Single(Single::start(fault).await),
-            Topology::Sentinel => Servers::Sentinel(Watched::start().await),
+            Topology::Sentinel => Servers::Sentinel(Box::new(Watched::start().await)),
             Topology::Cluster => Servers::Cluster(Sharded::start().await),
         };
         Self { servers, flushing: Vec::new(), loading: None }
