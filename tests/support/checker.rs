@@ -7,6 +7,7 @@
 
 mod justice;
 mod members;
+mod outage;
 mod record;
 mod report;
 mod safety;
@@ -16,6 +17,7 @@ mod tests;
 use std::collections::HashMap;
 
 pub use members::{MinuteLog, check_members};
+pub use outage::check_outage;
 pub use record::{Key, Outcome, Record, Source, Told, ToldWindow};
 pub use report::{Counts, Report, Rule, Violation};
 
@@ -34,7 +36,8 @@ impl Clock {
     pub const REDIS: Self = Self { tick_us: 1 };
 }
 
-/// Judges a log by the rules S1, S2, S3 and S5 of `reference/redis.md`; [`check_members`] adds S4.
+/// Judges a log by the rules S1, S2, S3 and S5 of `reference/redis.md`; [`check_members`] adds S4,
+/// [`check_outage`] S6.
 pub fn check(records: &[Record], clock: Clock) -> Report {
     let mut findings = Findings::default();
     let logs = by_key(records);
@@ -72,6 +75,14 @@ impl KeyLog<'_> {
     }
 }
 
+fn records_by_key(records: &[Record]) -> HashMap<&Key, Vec<&Record>> {
+    let mut logs: HashMap<&Key, Vec<&Record>> = HashMap::new();
+    for record in records {
+        logs.entry(&record.key).or_default().push(record);
+    }
+    logs
+}
+
 fn by_key(records: &[Record]) -> HashMap<&Key, KeyLog<'_>> {
     let mut logs: HashMap<&Key, KeyLog<'_>> = HashMap::new();
     for record in records {
@@ -84,8 +95,8 @@ fn by_key(records: &[Record]) -> HashMap<&Key, KeyLog<'_>> {
             Outcome::Told(told) if told.source.stands_for_redis() => {
                 log.decided.push(Decided { record, told });
             }
-            Outcome::Told(_) => {}
-            Outcome::Unknown(_) => log.unknown.push(record),
+            Outcome::Told(told) if told.source == (Source::Degraded { unsure: false }) => {}
+            Outcome::Told(_) | Outcome::Unknown(_) => log.unknown.push(record),
         }
     }
     for log in logs.values_mut() {

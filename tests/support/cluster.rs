@@ -62,7 +62,7 @@ impl Cluster {
                 "0",
             ];
             all.extend(more.iter().map(String::as_str));
-            RedisServer::spawn_on(port, &all)
+            RedisServer::spawn_on(port, &all, &[])
         };
         let nodes: Vec<_> = (0..primaries * (1 + replicas)).map(spawn).collect();
         let mut cluster = Self { nodes, primaries, ids: Vec::new() };

@@ -82,7 +82,7 @@ fn record(worker: usize, line: &str) -> Record {
     let source = match (said.source.as_str(), &said.degraded) {
         ("redis", None) => Source::Redis,
         ("cache", None) => Source::Cache,
-        _ => Source::Degraded,
+        _ => Source::Degraded { unsure: true },
     };
     let window = |limit, remaining, reset_us| ToldWindow { limit, remaining, reset_us };
     let told = Told {

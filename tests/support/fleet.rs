@@ -3,6 +3,8 @@
 mod answer;
 mod binary;
 mod load;
+mod scrape;
+mod steady;
 
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -16,6 +18,8 @@ use tempfile::TempDir;
 pub use answer::Answer;
 pub use binary::worker_binary;
 pub use load::{Ask, Client, Load, drive};
+pub use scrape::{Metrics, Times};
+pub use steady::{Sample, Steady, by_redis_permille, records};
 
 const ANY_PORT: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0));
 /// How long a worker may take until it serves.
@@ -37,12 +41,21 @@ pub struct Setup<'a> {
     pub deadline: &'a str,
     /// The text of their configuration file.
     pub config: &'a str,
+    /// Further variables of their environment.
+    pub variables: &'a [(&'a str, &'a str)],
 }
 
 impl Default for Setup<'_> {
     /// Four workers with nothing configured but the deadline, 5 s.
     fn default() -> Self {
-        Self { workers: 4, redis_url: "", prefix: "transom:1", deadline: "5s", config: "" }
+        Self {
+            workers: 4,
+            redis_url: "",
+            prefix: "transom:1",
+            deadline: "5s",
+            config: "",
+            variables: &[],
+        }
     }
 }
 
@@ -105,9 +118,10 @@ impl Worker {
             .env("TRANSOM__LISTEN__GATEWAY", ANY_PORT.to_string())
             .env("TRANSOM__LISTEN__CHECK", ANY_PORT.to_string())
             .env("TRANSOM__LISTEN__ADMIN", ANY_PORT.to_string())
-            .env("TRANSOM__REDIS__URL", setup.redis_url)
+            .envs((!setup.redis_url.is_empty()).then_some(("TRANSOM__REDIS__URL", setup.redis_url)))
             .env("TRANSOM__REDIS__PREFIX", setup.prefix)
             .env("TRANSOM__REDIS__DEADLINE", setup.deadline)
+            .envs(setup.variables.iter().copied())
             .stdout(out.try_clone().expect("a second handle of the file"))
             .stderr(out)
             .spawn()

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
+pub mod chaos;
 pub mod checker;
 pub mod clients;
 pub mod clock;
@@ -11,10 +12,13 @@ pub mod decisions;
 pub mod fake_redis;
 pub mod fleet;
 pub mod kubernetes;
+pub mod lateness;
 pub mod not_run;
 pub mod oracle;
+pub mod promises;
 pub mod redis_server;
 pub mod sentinel;
+pub mod stepped_clock;
 pub mod trace;
 pub mod windows;
 

@@ -63,13 +63,22 @@ impl RedisServer {
     ///
     /// If there is no `redis-server`.
     pub async fn process(arguments: &[&str]) -> Self {
-        let server = Self::spawn_on(free_port(), arguments);
+        Self::process_with(arguments, &[]).await
+    }
+
+    /// As [`process`](Self::process), with variables of its environment.
+    ///
+    /// # Panics
+    ///
+    /// If there is no `redis-server`.
+    pub async fn process_with(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+        let server = Self::spawn_on(free_port(), arguments, variables);
         server.ready().await;
         server
     }
 
     /// The same on this port, and without waiting until it answers.
-    pub(crate) fn spawn_on(port: u16, arguments: &[&str]) -> Self {
+    pub(crate) fn spawn_on(port: u16, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut command = Command::new(binary());
         command
@@ -78,6 +87,7 @@ impl RedisServer {
             .arg("--dir")
             .arg(folder.path())
             .args(arguments)
+            .envs(variables.iter().copied())
             .stdout(Stdio::null());
         let child = spawn(&mut command);
         let url = format!("redis://127.0.0.1:{port}");

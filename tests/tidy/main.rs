@@ -3,8 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 mod arrows;
+mod clocks;
 mod compose;
 mod documents;
 mod kubernetes;
 mod lua;
+mod promises;
 mod source;

@@ -8,7 +8,7 @@ use transom_tests::redis_server::repository;
 const LINES_MAX: usize = 500;
 
 /// Every file of the repository with one of these endings, build output left out.
-fn files(endings: &[&str]) -> Vec<PathBuf> {
+pub(crate) fn files(endings: &[&str]) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![repository()];
     while let Some(folder) = folders.pop() {
@@ -28,7 +28,7 @@ fn files(endings: &[&str]) -> Vec<PathBuf> {
     found
 }
 
-fn read(path: &Path) -> String {
+pub(crate) fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 

@@ -179,7 +179,7 @@ impl Reloader {
         } else {
             "a new configuration is in force"
         };
-        metrics::start(&config.policies);
+        metrics::start(&config.policies, config.redis.deadline);
         metrics::config_applied(status.version, true);
         tracing::info!(version = status.version, digest = status.digest, "{said}");
         for warning in front.warnings.iter().filter(|warning| !old.warnings.contains(warning)) {

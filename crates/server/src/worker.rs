@@ -60,7 +60,7 @@ impl Worker {
     ///
     /// What cannot be right later either: an address that is taken, a file that is missing.
     pub async fn start(config: &Config, source: ConfigSource) -> Result<Self, StartError> {
-        metrics::start(&config.policies);
+        metrics::start(&config.policies, config.redis.deadline);
         let lasting = Lasting::open(config)?;
         let redis_said = match lasting.backend.redis() {
             Some(redis) => first_attempt(redis).await,

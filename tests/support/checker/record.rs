@@ -72,14 +72,25 @@ pub enum Source {
     Redis,
     /// A worker, of a denial that Redis had told it before.
     Cache,
-    /// A worker on its own, because Redis could not be asked.
-    Degraded,
+    /// A worker on its own, because Redis gave it no decision.
+    Degraded {
+        /// Redis may have charged the request all the same.
+        unsure: bool,
+    },
 }
 
+/// The reasons for which a worker decides on its own although Redis may have charged the request.
+const UNSURE: [&str; 3] = ["connection_lost", "deadline", "reply"];
+
 impl Source {
+    /// A worker on its own, for the reason that it gives.
+    pub fn degraded(reason: Option<&str>) -> Self {
+        Self::Degraded { unsure: reason.is_some_and(|reason| UNSURE.contains(&reason)) }
+    }
+
     /// Whether the rules for the whole fleet hold for what it says.
     pub(super) fn stands_for_redis(self) -> bool {
-        self != Self::Degraded
+        !matches!(self, Self::Degraded { .. })
     }
 }
 
@@ -93,7 +104,7 @@ impl From<&Decision> for Told {
         let in_redis = decision.source == transom_core::Source::Redis;
         Self {
             allowed: decision.allowed,
-            source: if in_redis { Source::Redis } else { Source::Degraded },
+            source: if in_redis { Source::Redis } else { Source::degraded(decision.degraded) },
             at_us: decision.at_us,
             grain_us: 1,
             retry_after_us: decision.retry_after_us,

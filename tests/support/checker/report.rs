@@ -21,6 +21,9 @@ pub enum Rule {
     S4ChargedOnce,
     /// The numbers that came with an answer are those of the log at that time.
     S5Hints,
+    /// What workers decide on their own keeps to their shares, and with what Redis decides to the
+    /// bound of an outage.
+    S6Outage,
 }
 
 /// One broken rule.
@@ -67,7 +70,7 @@ impl Counts {
             match &record.outcome {
                 Outcome::Unknown(_) => counts.unknown += 1,
                 Outcome::Told(told) => match (told.source, told.allowed) {
-                    (Source::Degraded, _) => counts.degraded += 1,
+                    (Source::Degraded { .. }, _) => counts.degraded += 1,
                     (Source::Cache, _) => counts.cached += 1,
                     (Source::Redis, false) => counts.denied += 1,
                     (Source::Redis, true) => {

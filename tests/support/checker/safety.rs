@@ -2,7 +2,7 @@
 
 use transom_core::Window;
 
-use super::record::Decided;
+use super::record::{Decided, Record};
 use super::report::{Findings, Rule};
 use super::{Clock, KeyLog};
 
@@ -32,30 +32,53 @@ pub(super) fn exact(log: &KeyLog<'_>, findings: &mut Findings) {
     }
 }
 
-/// S2. Each charge fell somewhere between `sent` and `received`. Where more units than the limit
-/// fit between the first `sent` and the last `received` of a set, and these are less than a window
-/// apart, no reading of the clocks can excuse it.
+/// S2. Where more units than the limit were charged in less than a window by the clients' clock, no
+/// reading of the clock of Redis can excuse it.
 pub(super) fn in_real_time(log: &KeyLog<'_>, clock: Clock, findings: &mut Findings) {
-    let mut by_sent: Vec<&Decided<'_>> = log.charged().collect();
-    by_sent.sort_unstable_by_key(|entry| entry.record.sent_ns);
-    let mut received: Vec<u64> = by_sent.iter().map(|entry| entry.record.received_ns).collect();
-    received.sort_unstable();
+    let charges: Vec<Charge> = log.charged().map(|entry| Charge::of(entry.record)).collect();
     for window in Window::ALL {
-        let limit = by_sent.iter().map(|entry| entry.limit(window)).max().unwrap_or(0);
-        let length_ns = (window.length_us() - clock.tick_us) * 1_000;
-        let mut sums = PrefixSums::new(received.len());
-        for first in by_sent.iter().rev() {
-            let rank = received.partition_point(|at_ns| *at_ns < first.record.received_ns);
-            sums.add(rank, first.charged().into());
-            let end_ns = first.record.sent_ns + length_ns;
-            let units = sums.before(received.partition_point(|at_ns| *at_ns < end_ns));
+        let limit = log.charged().map(|entry| entry.limit(window)).max().unwrap_or(0);
+        for (units, sent_ns) in proven(&charges, window, clock) {
             if units > limit {
-                let (name, sent_ns) = (window.as_str(), first.record.sent_ns);
+                let name = window.as_str();
                 let what = format!("{units} of {limit} a {name}, all after {sent_ns} ns");
                 findings.add(Rule::S2RealTime, log.key, what);
             }
         }
     }
+}
+
+/// Units that were charged somewhere between `sent` and `received`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Charge {
+    sent_ns: u64,
+    received_ns: u64,
+    units: u64,
+}
+
+impl Charge {
+    pub(super) fn of(record: &Record) -> Self {
+        let Record { sent_ns, received_ns, cost, .. } = *record;
+        Self { sent_ns, received_ns, units: cost.into() }
+    }
+}
+
+/// For each charge, how many units fit between when it was sent and the last `received` of a set
+/// less than a window later: these were charged in one window. With the units, when it was sent.
+pub(super) fn proven(charges: &[Charge], window: Window, clock: Clock) -> Vec<(u64, u64)> {
+    let mut by_sent = charges.to_vec();
+    by_sent.sort_unstable_by_key(|charge| charge.sent_ns);
+    let mut received: Vec<u64> = by_sent.iter().map(|charge| charge.received_ns).collect();
+    received.sort_unstable();
+    let length_ns = (window.length_us() - clock.tick_us) * 1_000;
+    let mut sums = PrefixSums::new(received.len());
+    let later = by_sent.iter().rev().map(|first| {
+        let rank = received.partition_point(|at_ns| *at_ns < first.received_ns);
+        sums.add(rank, first.units);
+        let end_ns = first.sent_ns + length_ns;
+        (sums.before(received.partition_point(|at_ns| *at_ns < end_ns)), first.sent_ns)
+    });
+    later.collect()
 }
 
 /// Sums of what was added at the lowest ranks, each in logarithmic time (a Fenwick tree).

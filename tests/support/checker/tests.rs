@@ -3,6 +3,7 @@
 mod hints;
 mod honest;
 mod once;
+mod outage;
 mod safe;
 
 use transom_core::{Identity, Limits, PolicyName};

@@ -21,8 +21,10 @@ pub struct Answer {
     minute: Option<Window>,
     second: Option<Window>,
     at_us: Option<u64>,
-    source: String,
-    degraded: Option<String>,
+    /// Who decided: `redis`, `cache`, `local` or `none`.
+    pub source: String,
+    /// Why Redis did not.
+    pub degraded: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -47,7 +49,7 @@ impl Answer {
         let source = match (self.source.as_str(), &self.degraded) {
             ("redis", None) => Source::Redis,
             ("cache", None) => Source::Cache,
-            _ => Source::Degraded,
+            _ => Source::degraded(self.degraded.as_deref()),
         };
         let window = |window: Window| ToldWindow {
             limit: window.limit,

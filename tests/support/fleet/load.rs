@@ -38,6 +38,16 @@ pub struct Ask {
     pub cost: u32,
 }
 
+impl Ask {
+    /// The body of `POST /v1/decide`.
+    pub(super) fn body(&self) -> String {
+        serde_json::json!({
+            "identity": self.key.identity.as_str(), "path": self.path, "cost": self.cost,
+        })
+        .to_string()
+    }
+}
+
 /// Asks until time or number is reached, and returns what every request got. Of the `workers`,
 /// given by the addresses of their check listeners, each connection keeps to one.
 ///
@@ -102,10 +112,7 @@ impl Client {
     ///
     /// As [`send`](Self::send), and any other status than 200.
     pub async fn decide(&self, ask: &Ask) -> Result<Answer> {
-        let body = serde_json::json!({
-            "identity": ask.key.identity.as_str(), "path": ask.path, "cost": ask.cost,
-        });
-        let answer = self.send(Method::POST, "/v1/decide", body.to_string()).await?;
+        let answer = self.send(Method::POST, "/v1/decide", ask.body()).await?;
         let text = String::from_utf8_lossy(answer.body());
         ensure!(answer.status() == StatusCode::OK, "{}: {text}", answer.status());
         serde_json::from_str(&text).with_context(|| text.into_owned())

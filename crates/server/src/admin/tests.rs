@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::*;
 use crate::backend::Backend;
 use crate::check::tests::{front, local, lost_redis, send};
@@ -55,7 +57,7 @@ async fn other_paths_and_methods_are_refused_in_json() {
 #[tokio::test]
 async fn metrics_are_served_as_prometheus_reads_them() {
     let front = front(Vec::new(), lost_redis());
-    telemetry::metrics::start(front.load().gate.policies());
+    telemetry::metrics::start(front.load().gate.policies(), Duration::from_millis(50));
     let got =
         send(&router(admin(front, CancellationToken::new())), "GET", "/metrics", &[], "").await;
     let content_type = Some("text/plain; version=0.0.4; charset=utf-8");

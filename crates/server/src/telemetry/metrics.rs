@@ -34,9 +34,10 @@ struct Recorder {
     process: Collector,
 }
 
-/// Starts to count in this process, under these policies. Another call adds policies.
-pub fn start(policies: &Policies) {
-    let recorder = RECORDER.get_or_init(Recorder::install);
+/// Starts to count in this process, under these policies; `deadline`, that of a decision, is an
+/// edge of what it may take. Another call adds policies.
+pub fn start(policies: &Policies, deadline: Duration) {
+    let recorder = RECORDER.get_or_init(|| Recorder::install(deadline));
     for policy in policies.iter() {
         recorder.decisions.know(policy);
     }
@@ -80,6 +81,10 @@ pub fn render(mode: Mode, redis_waiting: Option<usize>) -> String {
     if let Some(waiting) = redis_waiting {
         gauge!(list::REDIS_WAITING).set(u32::try_from(waiting).unwrap_or(u32::MAX));
     }
+    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        let alive = runtime.metrics().num_alive_tasks();
+        gauge!(list::TASKS).set(u32::try_from(alive).unwrap_or(u32::MAX));
+    }
     recorder.process.collect();
     recorder.handle.render()
 }
@@ -99,8 +104,8 @@ pub(crate) fn identified(took: Duration) {
 }
 
 impl Recorder {
-    fn install() -> Self {
-        let prometheus = builder().build_recorder();
+    fn install(deadline: Duration) -> Self {
+        let prometheus = builder(deadline).build_recorder();
         let handle = prometheus.handle();
         if metrics::set_global_recorder(prometheus).is_err() {
             tracing::warn!("this process has a recorder of metrics; /metrics will be empty");
@@ -113,14 +118,16 @@ impl Recorder {
     }
 }
 
-fn builder() -> PrometheusBuilder {
-    METRICS.iter().fold(PrometheusBuilder::new(), |builder, metric| match metric.kind {
-        Kind::Histogram(buckets) => {
-            let name = Matcher::Full(metric.name.to_owned());
-            // It refuses nothing but an empty list.
-            builder.set_buckets_for_metric(name, buckets).unwrap_or_default()
+fn builder(deadline: Duration) -> PrometheusBuilder {
+    METRICS.iter().fold(PrometheusBuilder::new(), |builder, metric| {
+        match list::buckets(metric, deadline) {
+            Some(buckets) => {
+                let name = Matcher::Full(metric.name.to_owned());
+                // It refuses nothing but an empty list.
+                builder.set_buckets_for_metric(name, &buckets).unwrap_or_default()
+            }
+            None => builder,
         }
-        Kind::Counter | Kind::Gauge => builder,
     })
 }
 

@@ -136,7 +136,7 @@ fn what_a_worker_decided_alone_is_counted_and_not_judged() {
     let mut log = [0, 1, 2].map(|at_us| admitted(at_us, 1, LIMITS));
     for record in &mut log {
         let Outcome::Told(told) = &mut record.outcome else { unreachable!() };
-        told.source = Source::Degraded;
+        told.source = Source::Degraded { unsure: false };
     }
     let report = check(&log, Clock::REDIS);
     report.assert_clean();

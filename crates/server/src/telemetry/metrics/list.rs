@@ -4,6 +4,8 @@
 //! A label takes few values, all of them known: names of policies from the configuration, words of
 //! this program, status codes. No identity, key, address or path ever is one.
 
+use std::time::Duration;
+
 use metrics::{describe_counter, describe_gauge, describe_histogram};
 use transom_redis::metrics::{
     BATCH_SIZE, BREAKER_OPEN, BREAKER_OPENED, CALL_DURATION, CLOCK_STEPS, CLUSTER_REFUSALS,
@@ -40,6 +42,8 @@ pub(super) const CONFIG_VERSION: &str = "transom_config_version";
 pub(super) const CONFIG_SUCCESSFUL: &str = "transom_config_last_reload_successful";
 /// When the configuration in force was taken up.
 pub(super) const CONFIG_TIMESTAMP: &str = "transom_config_last_reload_timestamp_seconds";
+/// What the runtime has to do.
+pub(super) const TASKS: &str = "transom_tasks";
 /// What was built.
 pub(super) const BUILD_INFO: &str = "transom_build_info";
 
@@ -67,12 +71,11 @@ pub enum Kind {
     Histogram(&'static [f64]),
 }
 
-/// Edges where the promises are: a deadline of 50 ms, 10 ms for the rest, and 100 ms more on a
-/// machine that is busy.
-const OF_A_DECISION: &[f64] = &[
-    0.0001, 0.000_25, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.06, 0.1, 0.15, 0.25, 0.5,
-    1.0,
-];
+/// The edges of a decision beside those where the promises are, which [`buckets`] adds.
+const OF_A_DECISION: &[f64] =
+    &[0.0001, 0.000_25, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0];
+/// What a decision may take beyond its deadline: 99.9 % of them, and all of them.
+const BEYOND_THE_DEADLINE: [Duration; 2] = [Duration::from_millis(10), Duration::from_millis(100)];
 /// Up to the time after which a call without an answer has lost its connection.
 const OF_A_CALL: &[f64] =
     &[0.0001, 0.000_25, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0];
@@ -114,8 +117,9 @@ pub const METRICS: &[Metric] = &[
     Metric {
         name: DECISION_DURATION,
         kind: Kind::Histogram(OF_A_DECISION),
-        help: "Time from the question to the decision; source is who decided, none where nobody \
-               did.",
+        help: "Time from the question to the decision: the wait for a connection, Redis and the \
+               stand-in for it included; source is who decided, none where nobody did. Edges at \
+               redis.deadline, 10 ms and 100 ms more.",
         labels: &["source"],
     },
     Metric {
@@ -250,12 +254,32 @@ pub const METRICS: &[Metric] = &[
         labels: &[],
     },
     Metric {
+        name: TASKS,
+        kind: Kind::Gauge,
+        help: "Tasks of the runtime that are alive now: a few, and one or two for each connection.",
+        labels: &[],
+    },
+    Metric {
         name: BUILD_INFO,
         kind: Kind::Gauge,
         help: "Always 1; version is that of the program.",
         labels: &["version"],
     },
 ];
+
+/// The upper edges of a histogram's buckets, with `deadline` that of a decision; `None` for what is
+/// no histogram.
+pub(super) fn buckets(metric: &Metric, deadline: Duration) -> Option<Vec<f64>> {
+    let Kind::Histogram(edges) = metric.kind else { return None };
+    let mut edges = edges.to_vec();
+    if [DECISION_DURATION, IDENTITY_DURATION].contains(&metric.name) {
+        edges.push(deadline.as_secs_f64());
+        edges.extend(BEYOND_THE_DEADLINE.map(|beyond| (deadline + beyond).as_secs_f64()));
+        edges.sort_by(f64::total_cmp);
+        edges.dedup();
+    }
+    Some(edges)
+}
 
 /// Tells the recorder what each metric says.
 pub(super) fn describe() {

@@ -15,7 +15,7 @@ fn policy(name: &str) -> Arc<Policy> {
 }
 
 fn started(policy: &Policy) {
-    start(&Policies::new(vec![policy.clone()]).unwrap());
+    start(&Policies::new(vec![policy.clone()]).unwrap(), Duration::from_millis(50));
 }
 
 /// The value of a series, written as it is served.
@@ -136,6 +136,16 @@ fn a_duration_falls_into_the_bucket_that_it_fits() {
     count(&policy, Outcome::Decided { decision, pass: true });
     // Every duration of these tests is 1.5 ms.
     assert!(bucket("0.001") == 0 && bucket("0.002") >= 1);
+}
+
+#[test]
+fn the_promises_of_any_deadline_have_edges_and_every_edge_is_there_once() {
+    let metric = METRICS.iter().find(|metric| metric.name == list::DECISION_DURATION).unwrap();
+    for (deadline_ms, expected) in [(50, [0.05, 0.06, 0.15]), (7, [0.007, 0.017, 0.107])] {
+        let edges = list::buckets(metric, Duration::from_millis(deadline_ms)).unwrap();
+        assert!(expected.iter().all(|edge| edges.contains(edge)), "{edges:?}");
+        assert!(edges.windows(2).all(|pair| pair[0] < pair[1]), "{edges:?}");
+    }
 }
 
 #[test]

@@ -1,0 +1,316 @@
+//! Which tests show which promise. A test holds the names against the sources.
+
+/// One promise.
+#[derive(Debug, Clone, Copy)]
+pub struct Promise {
+    /// Its number.
+    pub number: u8,
+    /// In a few words.
+    pub what: &'static str,
+    /// `FILE::TEST` each, the file as seen from the root of the repository.
+    pub tests: &'static [&'static str],
+    /// What is not shown, or how.
+    pub remark: &'static str,
+}
+
+const fn promise(
+    number: u8,
+    what: &'static str,
+    tests: &'static [&'static str],
+    remark: &'static str,
+) -> Promise {
+    Promise { number, what, tests, remark }
+}
+
+/// The matrix of faults.
+const MATRIX: &str = "and every row of the table below";
+
+/// All of them.
+pub const PROMISES: &[Promise] = &[
+    promise(
+        1,
+        "Exact in health",
+        &[
+            "tests/fleet/exactness.rs::four_workers_on_1_and_10_and_10_000_keys_admit_exactly_what_they_may",
+            "tests/fleet/exactness.rs::workers_that_do_not_share_their_windows_are_caught",
+            "tests/fleet/mutants.rs::the_script_itself_passes_every_drive",
+            "tests/replay/random.rs::random_traces_agree_with_the_model",
+        ],
+        MATRIX,
+    ),
+    promise(
+        2,
+        "No unjust denial, honest hints",
+        &[
+            "tests/fleet/hints.rs::whoever_waits_exactly_as_told_is_admitted_and_nobody_before",
+            "tests/fleet/hints.rs::a_client_that_waits_for_retry_after_passes_the_gateway",
+            "tests/fleet/mutants.rs::a_hint_that_is_wrong_is_caught",
+        ],
+        MATRIX,
+    ),
+    promise(
+        3,
+        "A request is charged at most once",
+        &[
+            "tests/faults/once.rs::a_reply_that_is_lost_leaves_one_charge_at_most",
+            "tests/redis/lanes.rs::a_flushed_script_is_sent_again_without_a_double_charge",
+            "tests/fleet/mutants.rs::a_request_charged_wrongly_is_caught",
+        ],
+        MATRIX,
+    ),
+    promise(
+        4,
+        "Every decision ends on time",
+        &[
+            "tests/faults/single.rs::black_hole",
+            "tests/faults/single.rs::stop",
+            "tests/faults/single.rs::trickle",
+            "tests/worker/outage.rs::unknown_keys_do_not_make_a_request_wait_longer_than_the_deadline",
+        ],
+        MATRIX,
+    ),
+    promise(
+        5,
+        "Failure is a policy, never a 500",
+        &[
+            "tests/worker/failure_policy.rs::whatever_redis_answers_a_client_meets_its_policy",
+            "tests/worker/without_redis.rs::without_redis_every_policy_fails_in_its_own_way",
+        ],
+        MATRIX,
+    ),
+    promise(
+        6,
+        "Bounded over-admission while degraded",
+        &[
+            "tests/faults/single.rs::kill",
+            "tests/faults/single.rs::refuse",
+            "crates/local/src/tests/stand_in.rs::a_store_that_comes_and_goes_lets_no_more_pass_than_was_promised",
+        ],
+        MATRIX,
+    ),
+    promise(
+        7,
+        "Recovers alone, fast, calmly",
+        &[
+            "tests/faults/calm.rs::fifty_workers_come_back_without_a_stampede",
+            "tests/worker/without_redis.rs::when_redis_comes_it_decides_within_two_seconds",
+        ],
+        MATRIX,
+    ),
+    promise(
+        8,
+        "A dead connection is dropped within 2 s",
+        &["tests/faults/calm.rs::connections_that_are_dead_are_replaced_within_two_seconds"],
+        "packets dropped by the kernel are not tested: that takes rights",
+    ),
+    promise(
+        9,
+        "Follows failover, READONLY never sticks",
+        &[
+            "tests/redis/sentinel.rs::a_failover_by_hand_is_followed",
+            "tests/redis/sentinel.rs::a_failover_after_the_master_was_killed_is_followed",
+            "tests/redis/sentinel.rs::a_failover_after_the_master_was_frozen_is_followed",
+            "tests/faults/sentinel.rs::failover",
+            "tests/faults/sentinel.rs::kill",
+            "tests/faults/cluster.rs::failover",
+            "tests/faults/single.rs::read_only",
+        ],
+        "",
+    ),
+    promise(
+        10,
+        "Restart and SCRIPT FLUSH are invisible",
+        &[
+            "tests/faults/single.rs::script_flush",
+            "tests/redis/lanes.rs::a_flushed_script_is_sent_again_without_a_double_charge",
+        ],
+        "",
+    ),
+    promise(
+        11,
+        "Worker clocks do not matter",
+        &[
+            "tests/faults/skew.rs::workers_an_hour_apart_decide_as_one",
+            "tests/tidy/clocks.rs::only_what_is_named_here_reads_the_systems_clock",
+        ],
+        "",
+    ),
+    promise(
+        12,
+        "The clock of Redis may step",
+        &[
+            "tests/faults/single.rs::clock_back",
+            "tests/faults/single.rs::clock_forward",
+            "tests/redis/script.rs::an_entry_of_the_future_is_stamped_now_by_the_first_denial_that_sees_it",
+        ],
+        "",
+    ),
+    promise(
+        13,
+        "Memory is bounded and cleans itself",
+        &[
+            "tests/faults/memory.rs::a_flood_of_denials_writes_nothing",
+            "tests/faults/memory.rs::a_flood_of_identities_leaves_nothing_behind",
+            "tests/redis/script.rs::both_keys_always_have_a_ttl_of_at_most_two_windows",
+            "tests/fleet/denials.rs::a_flood_of_denials_writes_nothing_to_any_window",
+        ],
+        "bytes for each key are not measured",
+    ),
+    promise(
+        14,
+        "OOM and eviction are loud",
+        &[
+            "tests/faults/memory.rs::a_full_server_says_so_and_does_not_grow",
+            "tests/faults/single.rs::out_of_memory",
+            "tests/redis/script.rs::a_full_server_refuses_loudly_and_does_not_grow",
+        ],
+        "",
+    ),
+    promise(
+        15,
+        "Cluster-safe",
+        &[
+            "crates/redis/src/keyspace.rs::all_keys_of_any_identity_share_one_hash_tag",
+            "tests/faults/cluster.rs::failover",
+            "tests/faults/cluster.rs::kill",
+        ],
+        "",
+    ),
+    promise(
+        16,
+        "Identity cannot be forged",
+        &[
+            "tests/worker/forged.rs::nothing_that_a_stranger_sends_opens_a_second_bucket",
+            "tests/worker/forged.rs::behind_a_proxy_the_rightmost_stranger_counts",
+            "crates/server/src/identity/client_address/tests/properties.rs::the_walk_agrees_with_a_naive_one",
+        ],
+        "",
+    ),
+    promise(
+        17,
+        "IPv6 hosts cannot rotate out",
+        &["tests/worker/forged.rs::a_thousand_addresses_of_one_network_are_one_caller"],
+        "",
+    ),
+    promise(
+        18,
+        "No secrets at rest or in logs",
+        &[
+            "tests/worker/secrets.rs::no_secret_is_in_a_log_an_answer_or_redis",
+            "tests/worker/secrets.rs::no_secret_is_in_what_is_said_of_a_failure",
+        ],
+        "",
+    ),
+    promise(
+        19,
+        "The front door holds",
+        &[
+            "crates/server/src/listen/tests.rs::a_connection_that_does_not_finish_a_head_is_closed",
+            "crates/server/src/listen/tests.rs::a_head_of_too_many_fields_or_bytes_is_a_431",
+            "crates/server/src/listen/tests.rs::one_connection_too_many_waits_for_its_turn",
+        ],
+        "",
+    ),
+    promise(
+        20,
+        "Least privilege",
+        &[
+            "tests/redis/connection.rs::an_acl_user_with_the_least_rights_carries_decisions",
+            "tests/redis/doctor.rs::the_rights_of_the_readme_are_enough_and_nothing_is_left_behind",
+        ],
+        "",
+    ),
+    promise(
+        21,
+        "The admin plane cannot break the data plane",
+        &[
+            "tests/worker/admin_api.rs::a_flood_of_wrong_tokens_is_limited_and_shuts_nobody_out",
+            "tests/worker/reload/files.rs::a_broken_file_is_refused_once_and_a_mended_one_is_in_force",
+            "tests/worker/reload/under_load.rs::a_hundred_reloads_under_load_fail_no_request",
+        ],
+        "",
+    ),
+    promise(
+        22,
+        "Worker death is harmless",
+        &[
+            "tests/worker/drain.rs::sigterm_lets_a_request_end_that_is_in_flight",
+            "tests/worker/drain.rs::during_the_delay_a_worker_is_not_ready_and_serves_on",
+        ],
+        "",
+    ),
+    promise(
+        23,
+        "Works without Redis at boot",
+        &[
+            "tests/worker/without_redis.rs::without_redis_every_policy_fails_in_its_own_way",
+            "tests/worker/without_redis.rs::when_redis_comes_it_decides_within_two_seconds",
+        ],
+        "",
+    ),
+    promise(
+        24,
+        "Nothing degrades silently",
+        &[
+            "tests/worker/metrics.rs::what_is_decided_without_redis_is_counted_by_its_reason",
+            "tests/worker/outage.rs::the_log_says_each_time_that_redis_was_lost_and_that_it_is_back",
+            "tests/worker/prometheus.rs::a_fresh_worker_raises_no_alarm_and_one_that_loses_redis_does",
+        ],
+        MATRIX,
+    ),
+    promise(
+        25,
+        "One switch turns it off",
+        &[
+            "tests/worker/operator_cli/fleet.rs::the_mode_of_the_fleet_is_seen_by_every_worker_within_a_second",
+            "tests/worker/penalties.rs::the_mode_of_the_fleet_holds_within_a_second_and_outlives_redis",
+        ],
+        "",
+    ),
+    promise(
+        26,
+        "Known denials are exact",
+        &[],
+        "no worker answers a denial that it knows: each is asked of Redis",
+    ),
+    promise(
+        27,
+        "A noisy neighbour is contained",
+        &["tests/faults/cluster.rs::black_hole", "tests/faults/cluster.rs::stop"],
+        "a shard that does not answer; how others fare beside a hot key is not measured",
+    ),
+    promise(
+        28,
+        "The same answers on every Redis",
+        &[
+            "tests/replay/files.rs::every_trace_comes_out_as_written_in_redis_and_in_process",
+            "tests/replay/random.rs::random_traces_agree_with_the_model",
+        ],
+        "on the server that is installed",
+    ),
+];
+
+/// Cells of the matrix that are not run, and why.
+pub const LEFT_OUT: &[(&str, &str)] = &[
+    ("single::failover", "there is nobody to fail over to"),
+    (
+        "sentinel::read_only",
+        "sentinels undo it in their own time; `single::read_only` is the same to a worker",
+    ),
+    ("sentinel::busy", "sentinels end such a script themselves"),
+    (SENTINEL_LIKE_SINGLE, OF_ONE_SERVER),
+    (CLUSTER_LIKE_SINGLE, OF_ONE_SERVER),
+    (
+        "cluster::busy, cluster::loading",
+        "a node that is held up for that long is replaced, as in `cluster::stop`",
+    ),
+];
+
+const SENTINEL_LIKE_SINGLE: &str = "sentinel::reset, sentinel::lost_replies, sentinel::latency, \
+    sentinel::trickle, sentinel::loading, sentinel::out_of_memory, sentinel::clock_back, \
+    sentinel::clock_forward";
+const CLUSTER_LIKE_SINGLE: &str = "cluster::refuse, cluster::reset, cluster::lost_replies, \
+    cluster::latency, cluster::trickle, cluster::out_of_memory, cluster::read_only, \
+    cluster::clock_back, cluster::clock_forward";
+const OF_ONE_SERVER: &str =
+    "not run: a worker meets one server by the same lanes and breaker as in the row of `single`";
