@@ -18,8 +18,11 @@ use crate::stage::{Stage, Topology};
 pub(crate) static ALONE: Mutex<()> = Mutex::const_new(());
 
 pub(crate) const WORKERS: u32 = 2;
-/// The deadline of a decision, that of the promises.
-pub(crate) const DEADLINE: Duration = Duration::from_millis(50);
+/// The deadline of a decision, that of the promises. Where a fault must not be seen at all it is
+/// long, so that a busy machine is not taken for the fault.
+pub(crate) const fn deadline(fault: Fault) -> Duration {
+    Duration::from_millis(if fault.is_invisible() { 1_000 } else { 50 })
+}
 /// Requests a second, over the fleet.
 const RATE: u32 = 300;
 const PREFIX: &str = "faults:1";
@@ -122,7 +125,7 @@ pub(crate) async fn run(row: &str, topology: Topology, fault: Fault) {
     let fleet = Fleet::start(&Setup {
         workers: WORKERS as usize,
         prefix: PREFIX,
-        deadline: "50ms",
+        deadline: &format!("{}ms", deadline(fault).as_millis()),
         config: &config,
         ..Setup::default()
     });

@@ -90,7 +90,7 @@ impl Fault {
     }
 
     /// Whether every request is still decided by Redis.
-    pub(crate) fn is_invisible(self) -> bool {
+    pub(crate) const fn is_invisible(self) -> bool {
         matches!(self, Self::ScriptFlush | Self::ClockBack | Self::ClockForward)
     }
 }

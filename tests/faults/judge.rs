@@ -6,7 +6,7 @@ use transom_tests::checker::{Clock, Rule, Violation, check, check_members, check
 use transom_tests::fleet::{Sample, by_redis_permille, records};
 use transom_tests::promises::Row;
 
-use crate::cell::{DEADLINE, Seen, Span, WORKERS};
+use crate::cell::{Seen, Span, WORKERS, deadline};
 use crate::fault::{Fault, RECONNECTS};
 use crate::stage::Topology;
 
@@ -39,7 +39,7 @@ pub(crate) fn cell(row: &str, seen: &Seen) {
     let times = seen.after.since(&seen.before).times();
     let count = times.count();
     for (beyond, permille) in BEYOND {
-        let late = times.above(micros(DEADLINE + beyond));
+        let late = times.above(micros(deadline(seen.fault) + beyond));
         // Half of it is the worker's own, which takes longer on a machine that is late.
         let excused = seen.lateness.of(count, beyond / 2);
         assert!(

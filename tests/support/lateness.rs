@@ -50,11 +50,15 @@ impl Sleeper {
 }
 
 impl Lateness {
-    /// Of so many events, how many the machine made late by more than this; rounded up.
+    /// Of so many events, how many the machine made late by more than this; rounded up. When it
+    /// stands still all that is due stands still: what counts is the share of the time.
     pub fn of(&self, events: i64, by: Duration) -> i64 {
-        let late = self.0.iter().filter(|late| **late > by).count();
-        let sleeps = i64::try_from(self.0.len().max(1)).unwrap_or(i64::MAX);
-        (events * i64::try_from(late).unwrap_or(i64::MAX) + sleeps - 1) / sleeps
+        let us = |sleeps: &mut dyn Iterator<Item = &Duration>| -> i64 {
+            sleeps.map(|late| i64::try_from((*late + SLEEP).as_micros()).unwrap_or(i64::MAX)).sum()
+        };
+        let late_us = us(&mut self.0.iter().filter(|late| **late > by));
+        let all_us = us(&mut self.0.iter()).max(1);
+        (events * late_us + all_us - 1) / all_us
     }
 }
 
@@ -63,10 +67,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_share_of_late_sleeps_is_that_of_late_events() {
-        let late = Lateness([0, 1, 11, 200].map(Duration::from_millis).to_vec());
-        assert_eq!(late.of(100, Duration::from_millis(10)), 50);
-        assert_eq!(late.of(101, Duration::from_millis(100)), 26);
+    fn the_share_of_time_in_late_sleeps_is_that_of_late_events() {
+        let late = Lateness([0, 0, 15, 70].map(Duration::from_millis).to_vec());
+        assert_eq!(late.of(21, Duration::from_millis(10)), 19);
+        assert_eq!(late.of(105, Duration::from_millis(20)), 75);
         assert_eq!(late.of(100, Duration::from_secs(1)), 0);
     }
 }

@@ -53,6 +53,7 @@ pub const PROMISES: &[Promise] = &[
         "A request is charged at most once",
         &[
             "tests/faults/once.rs::a_reply_that_is_lost_leaves_one_charge_at_most",
+            "tests/redis/cluster/once.rs::a_decision_whose_answer_is_lost_is_charged_once",
             "tests/redis/lanes.rs::a_flushed_script_is_sent_again_without_a_double_charge",
             "tests/fleet/mutants.rs::a_request_charged_wrongly_is_caught",
         ],
@@ -171,6 +172,8 @@ pub const PROMISES: &[Promise] = &[
         "Cluster-safe",
         &[
             "crates/redis/src/keyspace.rs::all_keys_of_any_identity_share_one_hash_tag",
+            "tests/redis/cluster/moving.rs::slots_move_under_load_and_nothing_is_lost_or_admitted_twice",
+            "tests/redis/cluster/moving.rs::a_request_follows_ask_to_the_node_that_has_its_keys",
             "tests/faults/cluster.rs::failover",
             "tests/faults/cluster.rs::kill",
         ],
@@ -215,7 +218,8 @@ pub const PROMISES: &[Promise] = &[
         20,
         "Least privilege",
         &[
-            "tests/redis/connection.rs::an_acl_user_with_the_least_rights_carries_decisions",
+            "tests/redis/acl.rs::nothing_that_a_worker_or_an_operator_does_is_refused",
+            "tests/redis/acl.rs::whatever_else_is_asked_under_the_rights_of_a_worker_is_refused",
             "tests/redis/doctor.rs::the_rights_of_the_readme_are_enough_and_nothing_is_left_behind",
         ],
         "",
