@@ -113,7 +113,12 @@ impl Lanes {
     /// Sends a request along and waits for its answer, until `deadline` at the latest. One whose
     /// time ends before it was sent is not charged.
     pub(crate) async fn ask(&self, item: Item, slot: u16, deadline: Instant) -> Answer {
-        self.open()?;
+        // A node that a cluster has just told of is a few milliseconds away.
+        if !self.health.has_tried() {
+            let tried = timeout_at(deadline.into(), self.tried()).await;
+            tried.map_err(|_elapsed| Unavailable::Deadline)?;
+        }
+        self.connected()?;
         let permit = self.breaker.permit()?;
         let answer = match timeout_at(deadline.into(), self.submit(item, slot)?).await {
             Ok(Ok(answer)) => answer,
