@@ -33,7 +33,7 @@ pub(crate) fn cell(row: &str, seen: &Seen) {
     for sample in &seen.samples {
         assert!(is_its_policys(sample), "no answer of its policy: {sample:?}");
     }
-    let broken = broken_rules(seen);
+    let (over_admissions, broken) = broken_rules(seen);
     let shown: Vec<_> = broken.iter().take(5).map(ToString::to_string).collect();
     assert!(broken.is_empty(), "{} rules broken: {}", broken.len(), shown.join("\n"));
     let times = seen.after.since(&seen.before).times();
@@ -56,7 +56,7 @@ pub(crate) fn cell(row: &str, seen: &Seen) {
         decisions: count.unsigned_abs(),
         p999_us: Some(times.edge_us(1)),
         worst_us: Some(times.edge_us(0)),
-        over_admissions: 0,
+        over_admissions,
         recovery_ms: Some(recovery_ms),
         moved,
         ..Row::new(row)
@@ -83,10 +83,13 @@ fn is_its_policys(sample: &Sample) -> bool {
 }
 
 /// What the checker says. A rule that a clock is part of says nothing of a clock that stepped.
-fn broken_rules(seen: &Seen) -> Vec<Violation> {
+/// With how many times a window held more than its limit, allowed for this fault or not.
+fn broken_rules(seen: &Seen) -> (u64, Vec<Violation>) {
     let records = records(&seen.samples);
     let mut broken = check(&records, Clock::REDIS).violations;
     broken.extend(check_members(&records, &seen.kept, seen.read_at_us));
+    // By the clock of the clients: one that stepped says nothing of real time.
+    let over = broken.iter().filter(|violation| violation.rule == Rule::S2RealTime).count();
     let has_lost = broken.iter().any(|violation| violation.rule == Rule::S4ChargedOnce);
     let losses = if seen.may_lose && has_lost { seen.spans.len() } else { 0 };
     if losses > 0 {
@@ -102,7 +105,7 @@ fn broken_rules(seen: &Seen) -> Vec<Violation> {
         Fault::ClockForward => ![Rule::S2RealTime, Rule::S4ChargedOnce].contains(&violation.rule),
         _ => true,
     });
-    broken
+    (over as u64, broken)
 }
 
 /// How long it took until Redis decided again, at the worst.

@@ -29,7 +29,7 @@ pub struct Row {
     pub p999_us: Option<u64>,
     /// The bucket that all of them kept within.
     pub worst_us: Option<u64>,
-    /// Units beyond what is promised.
+    /// How often a window held more than its limit of what Redis admitted, in real time.
     pub over_admissions: u64,
     /// Until Redis decided again, once it was back.
     pub recovery_ms: Option<u64>,
@@ -143,9 +143,10 @@ promises` does. It is not edited by hand.
 The deadline is 50 ms, and a second in the rows in which Redis is to decide everything (`script_flush`, `clock_back`,
 `clock_forward`). *99.9 % within* and *all within* are buckets of `transom_decision_duration_seconds`, the worker's own measure,
 over the whole run; what is promised is the deadline and 10 ms, or 100 ms. Each test takes off what the machine itself was late for in that time, which a
-thread that only sleeps has measured; the columns are as measured, nothing taken off. *Over-admissions* are units beyond the limit, or
-in an outage beyond its bound: whoever admits, the limit and again the limit, and of these the workers alone no more than their shares
-together. *Recovery* runs from the return of Redis until it decides 99 % of the requests; a second is promised. *Seen by* names the
+thread that only sleeps has measured; the columns are as measured, nothing taken off. *Over-admissions* says how often a window held
+more of what Redis admitted than its limit, in real time: nothing, but after a step forward of the clock or where a failover lost
+something. What workers admit by themselves is not in it: together with Redis they keep to twice the limit (once more for each
+failover that lost something), and alone to their shares together, or the test fails. *Recovery* runs from the return of Redis until it decides 99 % of the requests; a second is promised. *Seen by* names the
 metrics that had to move.
 
 | fault | run | done | decisions | 99.9 % within | all within | over-admissions | recovery | seen by |
