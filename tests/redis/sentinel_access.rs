@@ -8,9 +8,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use transom_core::Limiter;
 use transom_redis::{RedisLimiter, Sentinels as Watchers, Servers, Settings, Tls};
-use transom_tests::RedisServer;
-use transom_tests::redis_server::free_port;
+use transom_tests::redis_server::{free_port, has_tls};
 use transom_tests::sentinel::{Access, MASTER, Sentinels};
+use transom_tests::{RedisServer, not_run};
 
 use crate::acl::{RIGHTS, SENTINEL_RIGHTS};
 use crate::connection::certificates;
@@ -137,6 +137,9 @@ async fn the_word_of_the_sentinels_goes_before_that_of_the_old_master() {
 /// Goal: sentinels and servers may have log-ins and rights of their own, and TLS throughout.
 #[tokio::test]
 async fn log_ins_and_tls_hold_for_sentinels_and_master_each_with_its_own_rights() {
+    if !has_tls() {
+        return not_run("this server was built without TLS");
+    }
     let folder = tempfile::tempdir().unwrap();
     certificates(folder.path());
     let access = Access {

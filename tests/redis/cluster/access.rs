@@ -1,8 +1,8 @@
 //! TLS and an ACL user, on every node.
 
 use transom_redis::{RedisLimiter, Servers, Settings, Severity, Tls};
-use transom_tests::Cluster;
-use transom_tests::redis_server::free_port;
+use transom_tests::redis_server::{free_port, has_tls};
+use transom_tests::{Cluster, not_run};
 
 use super::settings_for;
 use crate::acl::{CLUSTER_RIGHTS, RIGHTS, operates};
@@ -49,12 +49,16 @@ async fn an_acl_user_with_the_least_rights_carries_decisions_on_every_node() {
     add_user(&cluster, "blind", &rights.replace("+cluster|slots", "")).await;
     let limiter = RedisLimiter::open(&as_user(&cluster, "blind")).unwrap();
     let examined = limiter.examine().await;
-    assert!(examined[0].said.to_lowercase().contains("cluster|slots"), "{examined:?}");
+    // Redis 6.2 names the command alone.
+    assert!(examined[0].said.to_lowercase().contains("cluster"), "{examined:?}");
     assert!(examined[0].said.contains("the README lists the rights"), "{examined:?}");
 }
 
 #[tokio::test]
 async fn tls_carries_decisions_to_every_node() {
+    if !has_tls() {
+        return not_run("this server was built without TLS");
+    }
     let folder = tempfile::tempdir().unwrap();
     certificates(folder.path());
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
