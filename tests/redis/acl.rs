@@ -152,7 +152,8 @@ async fn whatever_else_is_asked_under_the_rights_of_a_worker_is_refused() {
         let mut eval = redis::cmd("EVAL");
         let answer: Result<redis::Value, _> = eval.arg(body).arg(0).query_async(&mut worker).await;
         let said = answer.expect_err(body).to_string();
-        let refused = ["The user executing the script can't", "not allowed from script"];
+        let refused =
+            ["The user executing the script can't", "ACL failure", "not allowed from script"];
         assert!(refused.iter().any(|why| said.contains(why)), "{body}: {said}");
     }
     assert!(!acl_log(&mut connection).await.is_empty(), "refusals are on record");
