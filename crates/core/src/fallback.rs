@@ -53,8 +53,7 @@ impl<P: Limiter, F: Limiter> Fallback<P, F> {
 
     /// A share is denied more often than the limit would be; that earns nobody a strike.
     fn by_share(&self, request: &Request) -> Request {
-        let limits = request.limits.share(self.share.workers());
-        Request { limits, penalty: None, ..request.clone() }
+        Request { share: self.share.workers(), penalty: None, ..request.clone() }
     }
 }
 
@@ -72,10 +71,9 @@ impl<P: Limiter, F: StandIn> Fallback<P, F> {
         let scope = Scope::Policy(policy.name.clone());
         let limits = match decision.limits_from {
             LimitsFrom::Policy => None,
-            LimitsFrom::Override | LimitsFrom::OverrideAll => Some(
-                Limits { minute: decision.minute.limit, second: decision.second.limit }
-                    .share(self.share.workers()),
-            ),
+            LimitsFrom::Override | LimitsFrom::OverrideAll => {
+                Some(Limits { minute: decision.minute.limit, second: decision.second.limit })
+            }
         };
         let note = Note { by: "redis".into(), reason: "as last seen".into() };
         match (limits, known.overrides.get(&scope)) {

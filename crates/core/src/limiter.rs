@@ -16,8 +16,10 @@ pub struct Request {
     pub identity: Identity,
     /// The policy that matched; it names the pair of windows.
     pub policy: Arc<Policy>,
-    /// The limits to hold, the policy's own unless a limiter stands in for another.
+    /// The limits to hold, the policy's own, where the identity has none.
     pub limits: Limits,
+    /// Among how many workers the limits are divided, those of an override too; 1 in health.
+    pub share: u32,
     /// The units asked for.
     pub cost: Cost,
     /// Whether a denial holds, as in the mode `enforce`: only then does a block stand in the way,
@@ -34,7 +36,7 @@ impl Request {
     pub fn new(identity: Identity, policy: Arc<Policy>, cost: Cost) -> Self {
         let enforced = policy.mode == Mode::Enforce;
         let limits = policy.limits;
-        Self { identity, policy, limits, cost, enforced, penalty: None, within: None }
+        Self { identity, policy, limits, share: 1, cost, enforced, penalty: None, within: None }
     }
 }
 

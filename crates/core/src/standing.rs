@@ -113,6 +113,7 @@ impl Standing {
         unreported: u32,
     ) -> Verdict {
         let (limits, limits_from) = self.limits(&request.policy.name, request.limits, now_us);
+        let limits = limits.share(request.share);
         if request.enforced {
             self.penalty.restamp(now_us);
         }
@@ -135,6 +136,7 @@ impl Standing {
     /// Whether and when [`admit`](Self::admit) would pass. Changes nothing.
     pub fn peek(&self, logs: &WindowLogs, now_us: u64, request: &Request) -> Verdict {
         let (limits, limits_from) = self.limits(&request.policy.name, request.limits, now_us);
+        let limits = limits.share(request.share);
         let blocked_us = self.blocked_us(now_us, request);
         let verdict = logs.peek(now_us, limits, request.cost);
         Verdict { allowed: verdict.allowed && blocked_us == 0, limits_from, blocked_us, ..verdict }

@@ -98,10 +98,10 @@ impl<C: Clock> Operations for LocalLimiter<C> {
     ) -> Result<Override, Unavailable> {
         let at_us = self.clock.now_us();
         let held = Override { limits, until_us: end(at_us, lasting), at_us, note: note.clone() };
-        self.standings.change(identity, at_us, |standing| {
+        let changed = self.standings.change(identity, at_us, |standing| {
             standing.overrides.insert(scope.clone(), held.clone());
         });
-        Ok(held)
+        changed.map(|()| held).ok_or(Unavailable::Full)
     }
 
     async fn delete_override(
@@ -110,9 +110,11 @@ impl<C: Clock> Operations for LocalLimiter<C> {
         scope: &Scope,
     ) -> Result<bool, Unavailable> {
         let now_us = self.clock.now_us();
-        Ok(self.standings.change(identity, now_us, |standing| {
+        let changed = self.standings.change(identity, now_us, |standing| {
             standing.overrides.remove(scope).is_some_and(|held| held.holds(now_us))
-        }))
+        });
+        // Where there is no room for another one, nothing was held.
+        Ok(changed.unwrap_or(false))
     }
 
     async fn block(
@@ -123,18 +125,19 @@ impl<C: Clock> Operations for LocalLimiter<C> {
     ) -> Result<Block, Unavailable> {
         let at_us = self.clock.now_us();
         let block = Block { until_us: end(at_us, lasting), at_us, note: note.clone() };
-        self.standings.change(identity, at_us, |standing| {
+        let changed = self.standings.change(identity, at_us, |standing| {
             standing.penalty.block = Some(block.clone());
         });
-        Ok(block)
+        changed.map(|()| block).ok_or(Unavailable::Full)
     }
 
     async fn unblock(&self, identity: &Identity) -> Result<bool, Unavailable> {
         let now_us = self.clock.now_us();
-        Ok(self.standings.change(identity, now_us, |standing| {
+        let changed = self.standings.change(identity, now_us, |standing| {
             let penalty = std::mem::take(&mut standing.penalty);
             !penalty.is_forgotten(now_us)
-        }))
+        });
+        Ok(changed.unwrap_or(false))
     }
 
     async fn marks(

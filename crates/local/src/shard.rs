@@ -7,6 +7,9 @@ use transom_core::{Identity, PolicyName, WindowLogs};
 /// The smallest number of entries at which a shard looks for idle ones.
 const SWEEP_FLOOR: usize = 64;
 
+/// A full shard is swept no more often: it goes through all of its entries.
+const SWEEP_PAUSE_US: u64 = 100_000;
+
 /// Names one pair of windows.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
@@ -27,7 +30,7 @@ pub(crate) struct Shard {
     room: usize,
     /// The number of entries at which idle ones are dropped next.
     sweep_at: usize,
-    /// While full: no sweep before this time can find anything.
+    /// While full: no sweep before this time.
     full_until_us: u64,
 }
 
@@ -64,13 +67,13 @@ impl Shard {
     }
 
     /// Drops idle entries. The next sweep comes after as many new entries as are left now, so
-    /// that an entry pays for its own sweep; a full shard is swept at most once a millisecond.
+    /// that an entry pays for its own sweep; a full shard is swept at most ten times a second.
     fn sweep(&mut self, now_us: u64) {
         if self.logs.len() >= self.room && now_us < self.full_until_us {
             return;
         }
         self.logs.retain(|_, logs| !logs.is_idle(now_us));
         self.sweep_at = (self.logs.len() * 2).clamp(SWEEP_FLOOR.min(self.room), self.room);
-        self.full_until_us = now_us + 1_000;
+        self.full_until_us = now_us + SWEEP_PAUSE_US;
     }
 }

@@ -82,27 +82,42 @@ impl Standings {
     /// Keeps a first strike, where there is room for it.
     fn keep(&self, identity: &Identity, standing: Standing, now_us: u64) {
         let mut held = self.write();
-        let waits = held.len() >= self.room && now_us < self.full_until_us.load(Ordering::Relaxed);
-        if held.len() >= self.sweep_at.load(Ordering::Relaxed) && !waits {
-            self.sweep(&mut held, now_us);
-        }
+        self.make_room(&mut held, now_us);
         if held.len() < self.room {
             held.entry(identity.clone()).or_insert(standing);
         }
         self.count.store(held.len(), Ordering::Release);
     }
 
-    /// Changes what holds for an identity; nothing is kept of what has ended at `now_us`.
+    /// Drops ended entries, where there are twice as many as the last time that they were dropped.
+    fn make_room(&self, held: &mut HashMap<Identity, Standing>, now_us: u64) {
+        let waits = held.len() >= self.room && now_us < self.full_until_us.load(Ordering::Relaxed);
+        if held.len() >= self.sweep_at.load(Ordering::Relaxed) && !waits {
+            self.sweep(held, now_us);
+        }
+    }
+
+    /// Changes what holds for an identity; `None` where there is no room for another one.
     pub(crate) fn change<T>(
         &self,
         identity: &Identity,
         now_us: u64,
         change: impl FnOnce(&mut Standing) -> T,
-    ) -> T {
+    ) -> Option<T> {
         let mut held = self.write();
-        let done = change(held.entry(identity.clone()).or_default());
-        self.sweep(&mut held, now_us);
-        done
+        if !held.contains_key(identity) {
+            self.make_room(&mut held, now_us);
+            if held.len() >= self.room {
+                return None;
+            }
+        }
+        let standing = held.entry(identity.clone()).or_default();
+        let done = change(standing);
+        if standing.settle(now_us) {
+            held.remove(identity);
+        }
+        self.count.store(held.len(), Ordering::Release);
+        Some(done)
     }
 
     /// Everybody for whom something of a kind holds at `now_us`.

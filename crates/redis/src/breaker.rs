@@ -9,9 +9,12 @@ use transom_core::Unavailable;
 use crate::error;
 use crate::metrics::BreakerMetrics;
 
-/// So many failures one after the other open it.
+/// So many failures one after the other open it. What fails at one moment, as all callers of a
+/// call do, is one failure.
 const IN_A_ROW: u32 = 5;
-/// So does a half of all requests within a span, if there were enough of them.
+const MOMENT: Duration = Duration::from_millis(10);
+/// So does more than half of all requests within a span, if there were enough of them, at enough
+/// moments.
 const SPAN: Duration = Duration::from_secs(1);
 const ENOUGH: u32 = 20;
 /// While it is open one request is let through each time, give or take a quarter: a fleet does
@@ -31,10 +34,13 @@ struct Inner {
 #[derive(Debug)]
 struct State {
     in_a_row: u32,
-    /// Of the span that is being counted.
+    /// Of the span that is being counted: requests, failures, and moments with failures.
     since: Instant,
     asked: u32,
     failed: u32,
+    moments: u32,
+    /// The last moment with a failure.
+    moment: Option<Instant>,
     open: Option<Open>,
 }
 
@@ -57,8 +63,8 @@ pub(crate) struct Permit<'a> {
 
 impl Breaker {
     pub(crate) fn new() -> Self {
-        let state = State { in_a_row: 0, since: Instant::now(), asked: 0, failed: 0, open: None };
-        Self(Arc::new(Inner { state: Mutex::new(state), metrics: BreakerMetrics::new() }))
+        let state = Mutex::new(State::at(Instant::now()));
+        Self(Arc::new(Inner { state, metrics: BreakerMetrics::new() }))
     }
 
     /// Whether a request may be sent.
@@ -81,6 +87,11 @@ impl Breaker {
         if let Some(open) = &mut self.lock().open {
             open.probe_at = Instant::now();
         }
+    }
+
+    /// The server has answered, though it did not decide.
+    pub(crate) fn answered(&self) {
+        self.lock().count_success(false, Instant::now());
     }
 
     /// Whether it is closed; else the reason for which it is open.
@@ -109,16 +120,16 @@ impl Permit<'_> {
     /// What became of the request: `Err` where no decision came back.
     pub(crate) fn end<T>(self, answer: &Result<T, Unavailable>) {
         let failure = answer.as_ref().err().filter(|reason| error::is_of_server(reason));
-        let mut state = self.breaker.lock();
+        let (mut state, now) = (self.breaker.lock(), Instant::now());
         match failure {
             Some(reason) => {
-                if state.count_failure(reason.label()) {
+                if state.count_failure(reason.label(), now) {
                     self.breaker.0.metrics.opened();
                     tracing::warn!(%reason, "redis fails, it is only tried now and then");
                 }
             }
             None => {
-                if state.count_success(self.probe) {
+                if state.count_success(self.probe, now) {
                     self.breaker.0.metrics.closed();
                     tracing::info!("redis decides again");
                 }
@@ -128,37 +139,45 @@ impl Permit<'_> {
 }
 
 impl State {
+    fn at(now: Instant) -> Self {
+        Self { in_a_row: 0, since: now, asked: 0, failed: 0, moments: 0, moment: None, open: None }
+    }
+
     /// Counts a failure; whether it has opened the breaker.
-    fn count_failure(&mut self, reason: &'static str) -> bool {
-        self.count(1);
-        self.in_a_row += 1;
+    fn count_failure(&mut self, reason: &'static str, now: Instant) -> bool {
+        self.count(1, now);
+        if self.moment.is_none_or(|last| now.saturating_duration_since(last) >= MOMENT) {
+            self.moment = Some(now);
+            self.moments += 1;
+            self.in_a_row += 1;
+        }
         if let Some(open) = &mut self.open {
             open.reason = reason;
             return false;
         }
-        let half = self.asked >= ENOUGH && self.failed * 2 >= self.asked;
-        if self.in_a_row < IN_A_ROW && !half {
+        let half = self.asked >= ENOUGH && self.failed * 2 > self.asked;
+        if self.in_a_row < IN_A_ROW && !(half && self.moments >= IN_A_ROW) {
             return false;
         }
-        self.open = Some(Open { reason, probe_at: Instant::now() + pause() });
+        self.open = Some(Open { reason, probe_at: now + pause() });
         true
     }
 
     /// Counts a success; whether it has closed the breaker, which only a probe does: an answer
     /// to what was sent before it opened says little of now.
-    fn count_success(&mut self, probe: bool) -> bool {
-        self.count(0);
+    fn count_success(&mut self, probe: bool, now: Instant) -> bool {
+        self.count(0, now);
         self.in_a_row = 0;
         if !probe || self.open.is_none() {
             return false;
         }
-        (self.open, self.asked, self.failed) = (None, 0, 0);
+        *self = Self::at(now);
         true
     }
 
-    fn count(&mut self, failed: u32) {
-        if self.since.elapsed() > SPAN {
-            (self.since, self.asked, self.failed) = (Instant::now(), 0, 0);
+    fn count(&mut self, failed: u32, now: Instant) {
+        if now.saturating_duration_since(self.since) > SPAN {
+            (self.since, self.asked, self.failed, self.moments) = (now, 0, 0, 0);
         }
         self.asked += 1;
         self.failed += failed;
@@ -180,12 +199,41 @@ mod tests {
         breaker.permit().unwrap().end(answer);
     }
 
+    /// The same, at a moment of its own.
+    fn ask_later(breaker: &Breaker, answer: &Result<(), Unavailable>) {
+        std::thread::sleep(MOMENT);
+        ask(breaker, answer);
+    }
+
     fn opened() -> Breaker {
         let breaker = Breaker::new();
         for _ in 0..IN_A_ROW {
-            ask(&breaker, &LATE);
+            ask_later(&breaker, &LATE);
         }
         breaker
+    }
+
+    #[test]
+    fn all_who_wait_for_one_slow_call_are_one_failure() {
+        let breaker = Breaker::new();
+        for _ in 0..ENOUGH * 2 {
+            ask(&breaker, &LATE);
+        }
+        assert_eq!(breaker.state(), Ok(()));
+    }
+
+    #[test]
+    fn a_server_that_only_redirects_is_not_blamed_for_the_other() {
+        let breaker = Breaker::new();
+        for _ in 0..ENOUGH * 2 {
+            breaker.answered();
+            ask(&breaker, &LATE);
+        }
+        for _ in 0..IN_A_ROW {
+            breaker.answered();
+            ask_later(&breaker, &LATE);
+        }
+        assert_eq!(breaker.state(), Ok(()));
     }
 
     #[test]
@@ -222,18 +270,18 @@ mod tests {
         let breaker = Breaker::new();
         let early = breaker.permit().unwrap();
         for _ in 0..IN_A_ROW {
-            ask(&breaker, &LATE);
+            ask_later(&breaker, &LATE);
         }
         early.end(&Ok(()));
         assert!(breaker.permit().is_err());
     }
 
     #[test]
-    fn half_of_many_open_it_and_half_of_few_do_not() {
+    fn more_than_half_of_many_open_it_and_of_few_do_not() {
         let breaker = Breaker::new();
         for n in 0..ENOUGH {
             assert_eq!(breaker.state(), Ok(()), "after {n}");
-            ask(&breaker, if n % 2 == 0 { &Ok(()) } else { &LATE });
+            ask_later(&breaker, if n % 3 == 0 { &Ok(()) } else { &LATE });
         }
         assert!(breaker.state().is_err());
     }
@@ -244,7 +292,7 @@ mod tests {
         for code in ["WRONGTYPE", "OOM", "TRYAGAIN"] {
             let refused = Err(error::refusal(code, ""));
             for _ in 0..ENOUGH {
-                ask(&breaker, &refused);
+                ask_later(&breaker, &refused);
             }
             assert_eq!(breaker.state(), Ok(()), "{code}");
         }

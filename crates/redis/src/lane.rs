@@ -3,11 +3,11 @@
 mod health;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout_at;
+use tokio::time::{sleep, timeout_at};
 use tracing::Span;
 use transom_core::Unavailable;
 
@@ -27,6 +27,8 @@ const BATCH_MAX: usize = 32;
 const BATCH_UNITS: u32 = 1_000;
 /// Requests that may wait for a lane.
 const QUEUE_MAX: usize = 4_096;
+/// A connection that was lost sooner than this did not help, and the next one has to wait.
+const SHORT_LIFE: Duration = Duration::from_millis(250);
 /// A request on its way to Redis.
 #[derive(Debug)]
 struct Job {
@@ -176,19 +178,27 @@ struct Lane {
 
 impl Lane {
     async fn run(self) {
-        let mut again = false;
+        let (mut again, mut short_lived) = (false, false);
         while let Some(mut connection) = self.connect().await {
             self.health.found();
-            self.breaker.probe_now();
+            if !short_lived {
+                self.breaker.probe_now();
+            }
             self.metrics.connected(again);
             again = true;
+            let since = Instant::now();
             let closed = self.carry(&mut connection).await;
+            short_lived = since.elapsed() < SHORT_LIFE;
             self.health.lost(closed);
             self.metrics.lost();
             self.member.lost();
             connection.discard();
             if closed {
                 return;
+            }
+            if short_lived {
+                // A server that takes connections and nothing else is not asked without a pause.
+                sleep(SHORT_LIFE * fastrand::u32(50..=100) / 100).await;
             }
         }
     }
@@ -300,6 +310,7 @@ impl Lane {
             self.metrics.refused(said);
             let redirect = self.member.follow(said).filter(|_| job.caller.hops < HOPS_MAX);
             if let Some(Redirect { node, asking }) = redirect {
+                self.breaker.answered();
                 job.caller.hops += 1;
                 job.caller.asking = asking;
                 node.lanes.take_over(job);

@@ -36,8 +36,10 @@ impl Node {
         let mut connection = self.control.get().await?;
         let answer = if asking {
             let mut both = redis::pipe();
-            both.cmd("ASKING").ignore().add_command(command.clone());
-            both.query_async(&mut connection).await.map(|(answer,): (Value,)| answer)
+            both.cmd("ASKING").ignore().add_command(command.clone()).ignore_errors();
+            let answers: RedisResult<Vec<RedisResult<Value>>> =
+                both.query_async(&mut connection).await;
+            answers.and_then(|mut answers| answers.pop().unwrap_or(Ok(Value::Nil)))
         } else {
             command.query_async(&mut connection).await
         };

@@ -77,7 +77,8 @@ impl Cluster {
 
     /// How long the map is good for.
     fn good_for(&self) -> Duration {
-        let well = self.read.borrow().1.is_ok() && self.state(|node| node.lanes.state()).is_ok();
+        let read = self.read.borrow().1.is_ok();
+        let well = read && self.state(|node| node.lanes.state()).is_ok();
         READ_EVERY[usize::from(!well)] * fastrand::u32(75..=125) / 100
     }
 }

@@ -44,7 +44,7 @@ impl Config {
         };
         if let (Some(address), None) = (open(self.listen.gateway), self.redis.place()) {
             found.push(format!(
-                "listen.gateway is {address} without redis.url: each worker counts alone"
+                "listen.gateway is {address} without Redis: each worker counts alone"
             ));
         }
         if let Some(address) = open(self.listen.check) {

@@ -22,6 +22,7 @@ use super::failure::Failure;
 use super::hop_by_hop;
 use super::upgrade::Asked;
 use super::upstream::{UpstreamError, UpstreamSettings};
+use crate::listen::MAX_BUFFER_BYTES;
 
 /// How long a connection to the upstream is kept idle. Node.js closes its after 5 s, which is
 /// shorter than what other servers do.
@@ -53,6 +54,7 @@ impl Proxy {
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(KEEP_IDLE)
+            .http1_max_buf_size(MAX_BUFFER_BYTES)
             .build(connector);
         let &UpstreamSettings { response_timeout, tunnel_timeout, .. } = settings;
         Ok(Self { client, base, response_timeout, tunnel_timeout })

@@ -159,8 +159,11 @@ fn single_host(
     }
     match target.authority() {
         Some(authority) => {
-            let named = host_of(authority).as_bytes();
-            if host.is_some_and(|host| !host.as_bytes().eq_ignore_ascii_case(named)) {
+            let named = without_default_port(host_of(authority).as_bytes());
+            let is_named = |host: &HeaderValue| {
+                without_default_port(host.as_bytes()).eq_ignore_ascii_case(named)
+            };
+            if !host.is_none_or(is_named) {
                 return Err(Failure::Host);
             }
             HeaderValue::from_str(host_of(authority)).map(Some).map_err(|_| Failure::Host)
@@ -168,6 +171,11 @@ fn single_host(
         None if host.is_none() && version == Version::HTTP_11 => Err(Failure::Host),
         None => Ok(host.cloned()),
     }
+}
+
+/// A host without the port that `http` has anyway: `api:80` and `api` are one.
+fn without_default_port(host: &[u8]) -> &[u8] {
+    host.strip_suffix(b":80").unwrap_or(host)
 }
 
 /// HTTP/2 clients may send one cookie a line, which HTTP/1.1 does not allow (RFC 9113, section

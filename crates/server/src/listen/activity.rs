@@ -80,8 +80,9 @@ impl Activity {
         }
     }
 
-    /// Returns when no request has been under way for as long as `grace`.
+    /// Returns when no request has been under way for as long as `grace`, from now on.
     pub(super) async fn ended(&self, grace: Duration) {
+        sleep(grace).await;
         while !self.is_idle() || self.quiet() < grace {
             sleep(grace).await;
         }

@@ -23,8 +23,9 @@ pub struct Stalled;
 
 /// The body of a request. While it is read its client is waited for, over all pauses, as long as
 /// [`ListenSettings::body_timeout`](super::ListenSettings::body_timeout) and a second for every
-/// [`BODY_BYTES_PER_SECOND`] that have come; then it fails with [`Stalled`]. So neither a body that
-/// stops nor one that dribbles holds anything up for long.
+/// [`BODY_BYTES_PER_SECOND`] that have come; then it fails with [`Stalled`]. What came fast earns no
+/// more than that time-out. So neither a body that stops nor one that dribbles holds anything up
+/// for long.
 #[derive(Debug)]
 pub struct ClientBody {
     inner: Incoming,
@@ -36,6 +37,7 @@ pub struct ClientBody {
 /// How long a client has been waited for.
 #[derive(Debug)]
 struct Pace {
+    timeout: Duration,
     allowed: Duration,
     waited: Duration,
     waits_since: Option<Instant>,
@@ -43,7 +45,7 @@ struct Pace {
 
 impl ClientBody {
     pub(super) fn new(inner: Incoming, timeout: Duration, metrics: Arc<ListenerMetrics>) -> Self {
-        let pace = Pace { allowed: timeout, waited: Duration::ZERO, waits_since: None };
+        let pace = Pace { timeout, allowed: timeout, waited: Duration::ZERO, waits_since: None };
         Self { inner, pace, timer: None, metrics }
     }
 
@@ -76,7 +78,8 @@ impl Pace {
             self.waited += now.saturating_duration_since(since);
         }
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
-        self.allowed += Duration::from_millis(bytes.saturating_mul(1_000) / BODY_BYTES_PER_SECOND);
+        let earned = Duration::from_millis(bytes.saturating_mul(1_000) / BODY_BYTES_PER_SECOND);
+        self.allowed = (self.allowed + earned).min(self.waited + self.timeout);
     }
 }
 
@@ -119,7 +122,8 @@ mod tests {
 
     /// How long a client may be waited for that sends `bytes` after each `pause`, `times` times.
     fn left(timeout: Duration, pause: Duration, bytes: usize, times: u32) -> Duration {
-        let mut pace = Pace { allowed: timeout, waited: Duration::ZERO, waits_since: None };
+        let mut pace =
+            Pace { timeout, allowed: timeout, waited: Duration::ZERO, waits_since: None };
         let mut now = Instant::now();
         for _ in 0..times {
             pace.begin(now);
@@ -135,5 +139,6 @@ mod tests {
         assert_eq!(left(SECOND * 30, SECOND, 128, 20), SECOND * 20);
         assert_eq!(left(SECOND * 30, SECOND, 0, 31), Duration::ZERO);
         assert_eq!(left(SECOND * 30, Duration::ZERO, 0, 1_000), SECOND * 30);
+        assert_eq!(left(SECOND * 30, Duration::ZERO, 1 << 20, 1), SECOND * 30);
     }
 }

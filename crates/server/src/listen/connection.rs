@@ -191,6 +191,7 @@ impl Connection {
                     biased;
                     ended = http => return self.report(ended),
                     () = activity.ended(FAREWELL) => return,
+                    () = self.lease.cut() => return,
                 }
             }
             () = self.shutdown.cancelled() => {}

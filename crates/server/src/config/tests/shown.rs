@@ -145,7 +145,7 @@ fn a_worker_that_is_open_to_others_and_alone_is_warned_of() {
     assert_eq!(
         warnings,
         [
-            "listen.gateway is 0.0.0.0:8080 without redis.url: each worker counts alone",
+            "listen.gateway is 0.0.0.0:8080 without Redis: each worker counts alone",
             "listen.admin is 0.0.0.0:8083 without admin.token: health and metrics are open \
              to whoever reaches it",
         ]
