@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use transom_core::{Limiter, Unavailable};
 use transom_redis::{RedisLimiter, Settings};
 use transom_tests::RedisServer;
+use transom_tests::fake_redis::{FakeRedis, Reaction};
 
 use crate::setup::{key, request};
 
@@ -229,4 +230,22 @@ async fn a_user_without_the_right_to_ask_for_the_role_decides_all_the_same() {
     let limiter = connected(&url).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert!(is_decided(&limiter).await);
+}
+
+/// Goal: a server that passes every check and then says that it is a replica is left, and found
+/// again with pauses between. Method: one that says so to every call, for two seconds.
+#[tokio::test]
+async fn a_server_that_fails_its_first_call_is_not_connected_to_without_a_pause() {
+    let refusal = "-READONLY You can't write against a read only replica.\r\n";
+    let server = FakeRedis::start(Reaction::Reply(refusal.to_owned())).await;
+    let limiter = RedisLimiter::open(&Settings::new(&server.url())).unwrap();
+    limiter.connected().await.unwrap();
+    let (asked, started) = (request("a", 60, 60, 1), Instant::now());
+    while started.elapsed() < Duration::from_secs(2) {
+        assert!(limiter.admit(&asked).await.is_err());
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    // Two lanes with at least an eighth of a second between, and the one connection beside them.
+    let made = server.accepted();
+    assert!((4..=2 * 17 + 2).contains(&made), "{made} connections in two seconds");
 }

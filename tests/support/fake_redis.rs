@@ -3,6 +3,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -27,6 +28,7 @@ pub struct FakeRedis {
     /// Where it answers.
     pub address: SocketAddr,
     reaction: Arc<Mutex<Reaction>>,
+    accepted: Arc<AtomicUsize>,
     accepting: JoinHandle<()>,
 }
 
@@ -40,18 +42,25 @@ impl FakeRedis {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("its address");
         let reaction = Arc::new(Mutex::new(reaction));
-        let told = Arc::clone(&reaction);
+        let accepted = Arc::new(AtomicUsize::new(0));
+        let (told, counted) = (Arc::clone(&reaction), Arc::clone(&accepted));
         let accepting = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
+                counted.fetch_add(1, Ordering::Relaxed);
                 tokio::spawn(serve(stream, Arc::clone(&told)));
             }
         });
-        Self { address, reaction, accepting }
+        Self { address, reaction, accepted, accepting }
     }
 
     /// Changes what it does from the next call of a script on.
     pub fn react(&self, reaction: Reaction) {
         *self.reaction.lock().unwrap_or_else(PoisonError::into_inner) = reaction;
+    }
+
+    /// How many connections were made to it so far.
+    pub fn accepted(&self) -> usize {
+        self.accepted.load(Ordering::Relaxed)
     }
 
     /// Its address as a worker is told.

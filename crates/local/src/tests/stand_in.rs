@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicBool;
 
 use proptest::prelude::*;
-use transom_core::{Fallback, OnFailure, Share, Window};
+use transom_core::{Fallback, Note, OnFailure, Operations, Scope, Share, Window};
 
 use super::*;
 
@@ -158,4 +158,25 @@ async fn nothing_is_counted_for_a_policy_that_is_not_decided_locally() {
     let worker = Fallback::new(store, LocalLimiter::with_clock(100, hand), Share::of(1));
     assert!(worker.admit(&request).await.unwrap().allowed);
     assert!(worker.stand_in().is_empty());
+}
+
+/// Limits of an identity's own are divided like a policy's, by the workers of that time.
+#[tokio::test]
+async fn an_override_is_shared_among_the_workers_that_there_are_in_the_outage() {
+    let (store, hand) = by_hand(100);
+    let (scope, wide) = (Scope::All, Limits { minute: 40, second: 40 });
+    let request = request("a");
+    store.set_override(&request.identity, &scope, wide, None, &Note::default()).await.unwrap();
+    let shared = Shared { store: Arc::new(store), gone: Arc::default() };
+    let share = Share::of(1);
+    let local = LocalLimiter::with_clock(100, hand);
+    let worker = Fallback::new(shared.clone(), local, share.clone());
+    assert_eq!(worker.admit(&request).await.unwrap().minute.limit, 40);
+    share.set(4);
+    shared.gone.store(true, Ordering::SeqCst);
+    let mut admitted = 1;
+    while worker.admit(&request).await.unwrap().allowed {
+        admitted += 1;
+    }
+    assert_eq!(admitted, 10);
 }
