@@ -23,14 +23,27 @@ const OF_THIS_HOP: [&str; 10] = [
 ];
 
 /// Fields that `Connection` cannot take away, with all that begin with `x-forwarded-`.
-const FOR_ALL: [&str; 8] = [
+const FOR_ALL: [&str; 10] = [
     "authorization",
     "content-length",
     "content-type",
     "cookie",
     "forwarded",
     "host",
+    "traceparent",
+    "tracestate",
     "via",
+    "x-real-ip",
+];
+
+/// Fields that name a client, with all that begin with `x-forwarded-`.
+const CLAIMS: [&str; 7] = [
+    "cf-connecting-ip",
+    "fastly-client-ip",
+    "forwarded",
+    "true-client-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
     "x-real-ip",
 ];
 
@@ -93,12 +106,14 @@ fn sent_slowly(received: &[Field], peer: IpAddr, trusted: bool) -> Vec<Field> {
     let trailers = members(received, "te").contains(&"trailers".to_owned());
     let mut sent = Vec::new();
     for (name, value) in received {
-        let is_forwarded = name.starts_with("x-forwarded-");
-        let is_for_all = is_forwarded || FOR_ALL.contains(&name.as_str());
-        let is_claim = is_forwarded || name == "forwarded" || name == "x-real-ip";
-        let ends_here =
-            OF_THIS_HOP.contains(&name.as_str()) || (named.contains(name) && !is_for_all);
-        if !ends_here && (trusted || !is_claim) {
+        // As many a server behind a gateway reads it.
+        let (read, misspelled) = (name.replace('_', "-"), name.contains('_'));
+        let is_for_all = name.starts_with("x-forwarded-") || FOR_ALL.contains(&name.as_str());
+        let is_claim = read.starts_with("x-forwarded-") || CLAIMS.contains(&read.as_str());
+        let ends_here = OF_THIS_HOP.contains(&read.as_str())
+            || (misspelled && read == "content-length")
+            || (named.contains(name) && !is_for_all);
+        if !ends_here && (!is_claim || (trusted && !misspelled)) {
             sent.push((name.clone(), value.clone()));
         }
     }
