@@ -258,6 +258,18 @@ async fn a_connection_that_only_pings_is_idle() {
     cuts(&worker, "idle", 1).await;
 }
 
+#[tokio::test]
+async fn a_request_that_crosses_the_farewell_of_an_idle_connection_is_answered() {
+    let worker = worker(None, &[("TRANSOM__GATEWAY__IDLE_TIMEOUT", SHORT)]).await;
+    let mut client = connect(&worker, &[]).await;
+    client.write_all(&request(1, "/", &[])).await.expect("sent");
+    until(&mut client, |frame| frame.kind == HEADERS).await;
+    until(&mut client, |frame| frame.kind == GOAWAY).await;
+    client.write_all(&request(3, "/", &[])).await.expect("sent");
+    let answer = until(&mut client, |frame| frame.kind == HEADERS && frame.stream == 3).await;
+    assert_eq!(status(&answer), Some(200), "{answer:?}");
+}
+
 /// Pings every 50 ms until the connection ends.
 async fn flood_slowly(client: TcpStream) {
     let began = Instant::now();
