@@ -22,28 +22,40 @@ pub enum OpenError {
     Pool(String),
 }
 
+/// Whom an error reply concerns, where it came before a script had done anything.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Concerns {
+    /// This request, or others of its slot or key. `OOM` is here: a full server denies as before
+    /// and only cannot admit.
+    Request,
+    /// The server, which will not decide for anybody for some time.
+    Server,
+    /// The same, and the connection leads to the wrong one.
+    Connection,
+}
+
 /// Error replies after which nothing of a script has run.
-const NOTHING_RAN: [&str; 15] = [
-    "NOSCRIPT",
-    "LOADING",
-    "BUSY",
-    "OOM",
-    "READONLY",
-    "MASTERDOWN",
-    "MISCONF",
-    "NOREPLICAS",
-    "NOAUTH",
-    "WRONGTYPE",
-    "MOVED",
-    "ASK",
-    "TRYAGAIN",
-    "CLUSTERDOWN",
-    "CROSSSLOT",
+const REFUSALS: [(&str, Concerns); 15] = [
+    ("NOSCRIPT", Concerns::Request),
+    ("OOM", Concerns::Request),
+    ("WRONGTYPE", Concerns::Request),
+    ("MOVED", Concerns::Request),
+    ("ASK", Concerns::Request),
+    ("TRYAGAIN", Concerns::Request),
+    ("CROSSSLOT", Concerns::Request),
+    ("LOADING", Concerns::Server),
+    ("BUSY", Concerns::Server),
+    ("MISCONF", Concerns::Server),
+    ("NOREPLICAS", Concerns::Server),
+    ("CLUSTERDOWN", Concerns::Server),
+    ("READONLY", Concerns::Connection),
+    ("MASTERDOWN", Concerns::Connection),
+    ("NOAUTH", Concerns::Connection),
 ];
 
-/// Error replies after which the connection leads to the wrong server, or to one that will not
-/// decide for some time.
-const WRONG_SERVER: [&str; 3] = ["READONLY", "MASTERDOWN", "NOAUTH"];
+fn concerns(code: &str) -> Option<Concerns> {
+    REFUSALS.iter().find(|(known, _)| *known == code).map(|(_, concerns)| *concerns)
+}
 
 /// Why the pool gave no connection, in words.
 pub(crate) fn of_pool(error: &PoolError) -> String {
@@ -71,23 +83,20 @@ pub(crate) fn of_call(error: &RedisError) -> Unavailable {
 /// What an error reply means: a code that Redis sends before a script has done anything, or
 /// anything else, after which a part of it may have run.
 pub(crate) fn refusal(code: &str, detail: &str) -> Unavailable {
-    if NOTHING_RAN.contains(&code) {
+    if concerns(code).is_some() {
         Unavailable::Refused { code: code.to_owned(), detail: detail.to_owned() }
     } else {
         Unavailable::Reply(format!("{code} {detail}"))
     }
 }
 
-/// Error replies of a server that will not decide for anybody for some time. `OOM` is not among
-/// them: it denies as before and only cannot admit; nor is what concerns a slot or a key alone.
-const SERVER_FAILS: [&str; 8] =
-    ["LOADING", "BUSY", "READONLY", "MASTERDOWN", "MISCONF", "NOREPLICAS", "NOAUTH", "CLUSTERDOWN"];
-
 /// Whether the server as a whole seems to fail, so that the next request is likely to as well.
 pub(crate) fn is_of_server(unavailable: &Unavailable) -> bool {
     match unavailable {
         Unavailable::ConnectionLost | Unavailable::Deadline => true,
-        Unavailable::Refused { code, .. } => SERVER_FAILS.contains(&code.as_str()),
+        Unavailable::Refused { code, .. } => {
+            matches!(concerns(code), Some(Concerns::Server | Concerns::Connection))
+        }
         _ => false,
     }
 }
@@ -95,7 +104,7 @@ pub(crate) fn is_of_server(unavailable: &Unavailable) -> bool {
 /// Whether the connection that gave this answer should be replaced.
 pub(crate) fn spoils_connection(unavailable: &Unavailable) -> bool {
     match unavailable {
-        Unavailable::Refused { code, .. } => WRONG_SERVER.contains(&code.as_str()),
+        Unavailable::Refused { code, .. } => concerns(code) == Some(Concerns::Connection),
         Unavailable::ConnectionLost | Unavailable::Deadline => true,
         _ => false,
     }
@@ -107,7 +116,7 @@ mod tests {
 
     #[test]
     fn a_refusal_before_the_script_ran_has_charged_nothing() {
-        for code in NOTHING_RAN {
+        for (code, _) in REFUSALS {
             assert!(!refusal(code, "").may_have_charged(), "{code}");
         }
         assert!(refusal("ERR", "user_script:12: bug").may_have_charged());
