@@ -18,13 +18,15 @@ Keys: 4 for each request, in one hash slot; any number of requests
   KEYS[4]  penalty       hash: strikes since_us blocks forget_at_us, and with a block until_us
                          (0: no end) at_us by reason identity
 
-Arguments: 6 for each request, checked by the caller
-  ARGV[1]  policy        the name by which an override is found
-  ARGV[2]  minute_limit  units in any 60 s
-  ARGV[3]  second_limit  units in any second
-  ARGV[4]  cost          units asked for, 0 to 1000
-  ARGV[5]  enforced      1: a block holds and a denial may be a strike; 0: neither
-  ARGV[6]  strikes       empty: count none; else six integers: denials that were not reported yet,
+Arguments: 7, the first for each request, then the others for each of the terms that these name,
+which requests may share; checked by the caller
+  ARGV[1]  terms         which, counted from 1
+  ARGV[2]  policy        the name by which an override is found
+  ARGV[3]  minute_limit  units in any 60 s
+  ARGV[4]  second_limit  units in any second
+  ARGV[5]  cost          units asked for, 0 to 1000
+  ARGV[6]  enforced      1: a block holds and a denial may be a strike; 0: neither
+  ARGV[7]  strikes       empty: count none; else six integers: denials that were not reported yet,
                          then strikes that are borne, and the span, the first block, the longest
                          block and the time until all is forgotten, in us; then who it is
 
@@ -45,9 +47,12 @@ Returns: the time of the decision in us since 1970, then one reply for each requ
   others stand.
 
 Members
-  The time in us and three digits that run through the call, as one decimal integer: Redis stores
-  it as 64 bits. A member that is taken yields the next integer. Digits are joined by
-  string.format: Lua's own conversion prints 14 digits and would merge members.
+  The time of the admission in us and three digits that count the units of one microsecond, as one
+  decimal integer: Redis stores it as 64 bits. A member that is taken yields the next integer.
+  The time is read from the member and not from the score, which Redis would have to print as a
+  floating-point number, the slowest thing here. Beyond a thousand units in a microsecond they
+  differ, by as many microseconds; such units leave with those before them, by their score.
+  Digits are joined as text: Lua's own conversion prints 14 of them and would merge members.
 
 Clock
   TIME, read once. Nobody sends a time. An entry stamped later than now (the clock stepped back)
@@ -62,54 +67,78 @@ Expiry
 Order of writes
   ZADD or HSET comes first: Redis checks its memory limit only before the first write of a script.
 
-Commands: TIME EXISTS HGET HMGET HSET ZADD ZCARD ZCOUNT ZRANGE ZRANGEBYSCORE ZREMRANGEBYSCORE PEXPIRE
+Commands: TIME EXISTS HGET HMGET HSET ZADD ZCARD ZCOUNT ZRANGE ZRANGEBYSCORE ZREM ZREMRANGEBYSCORE
+  ZSCORE PEXPIRE
 Works on Redis 6.2 and later, and on Valkey.
 ]]
-local KEYS_EACH, ARGS_EACH = 4, 6
+local KEYS_EACH, TERMS_EACH = 4, 6
 local MINUTE_US, SECOND_US = 60000000, 1000000
-local ENDLESS_US = 86400000000
-
 local time = redis.call('TIME')
-local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
-local taken = 0 -- units recorded by this call: the last three digits of the next member
+
+-- shared with the other script: begin
+local ENDLESS_US = 86400000000
+local HEAD = 4 -- entries that are read at once; most logs of a second have no more
+local call, pcall = redis.call, redis.pcall
+local stamp = time[1] .. string.format('%06d', time[2])
+local now = tonumber(stamp)
 
 local function int(number)
   return string.format('%.0f', number)
 end
 
--- shared with the other script: begin
--- One window as it stands, and how long the cost has to wait. Reads only. An entry of the future
--- reads as now.
-local function read(key, length, limit, cost)
-  local log = { key = key, length = length, limit = limit, used = 0, gone = 0, reset = 0 }
-  local newest = redis.pcall('ZRANGE', key, -1, -1, 'WITHSCORES')
-  if newest.err then return nil, newest.err end
-  log.newest = tonumber(newest[2]) or 0
+local function window(length)
+  return { length = length, left = now - length }
+end
+local MINUTE, SECOND = window(MINUTE_US), window(SECOND_US)
 
-  if log.newest > now - length then
-    local size = redis.call('ZCARD', key)
-    local oldest = tonumber(redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')[2])
-    if oldest <= now - length then
-      log.gone = redis.call('ZCOUNT', key, '-inf', int(now - length))
-      oldest = tonumber(redis.call('ZRANGE', key, log.gone, log.gone, 'WITHSCORES')[2])
-    end
-    log.used = size - log.gone
-    log.reset = math.min(oldest, now) + length - now
-  elseif log.newest > 0 then
-    log.gone = 1 -- at least: all of them
+-- The last score that has left a window.
+local function left(window)
+  window.left_text = window.left_text or int(window.left)
+  return window.left_text
+end
+
+-- When a member was admitted. What somebody else has put into a log has only a score.
+local function at(key, member)
+  return tonumber(string.sub(member, 1, -4)) or tonumber(call('ZSCORE', key, member))
+end
+
+-- One log as it stands, and how long the cost has to wait. Reads only. An entry of the future
+-- reads as now. A unit is in both logs, so the last one of the other log, if it has any, is the
+-- last of this.
+local function read(window, key, limit, cost, other)
+  local head = pcall('ZRANGE', key, '0', '3')
+  if head.err then return nil, head.err end
+  local size, last = #head, head[#head]
+  if size == HEAD then
+    size = call('ZCARD', key)
+    last = other and other.last or call('ZRANGE', key, '-1', '-1')[1]
   end
 
+  local gone, oldest = 0, last and at(key, head[1])
+  while oldest and oldest <= window.left do
+    gone = gone + 1
+    oldest = head[gone + 1] and at(key, head[gone + 1])
+  end
+  if gone == HEAD then
+    gone = call('ZCOUNT', key, '-inf', left(window))
+    local member = call('ZRANGE', key, gone, gone)[1]
+    oldest = member and at(key, member)
+  end
+
+  local log = { window = window, key = key, limit = limit, used = size - gone, gone = gone,
+    last = last, newest = last and at(key, last) or 0, reset = 0, wait = 0 }
+  if oldest then log.reset = math.min(oldest, now) - window.left end
   local over = log.used + cost - limit
-  if over <= 0 then
-    log.wait = 0
-  elseif cost > limit then
-    log.wait = length
-  elseif over == 1 then
-    log.wait = log.reset
-  else
-    local rank = log.gone + over - 1
-    local leaves = tonumber(redis.call('ZRANGE', key, rank, rank, 'WITHSCORES')[2])
-    log.wait = math.min(leaves, now) + length - now
+  if over > 0 then
+    if cost > limit then
+      log.wait = window.length
+    elseif over == 1 then
+      log.wait = log.reset
+    else
+      local rank = gone + over - 1
+      local leaves = tonumber(call('ZRANGE', key, rank, rank, 'WITHSCORES')[2])
+      log.wait = math.min(leaves, now) - window.left
+    end
   end
   return log
 end
@@ -121,7 +150,7 @@ end
 -- The override that holds: where it comes from, and its limits; 0 where none does.
 local function override(key, policy)
   for from, scope in ipairs({ policy, '*' }) do
-    local held = redis.pcall('HMGET', key, string.format('%s:minute', scope),
+    local held = pcall('HMGET', key, string.format('%s:minute', scope),
       string.format('%s:second', scope), string.format('%s:until_us', scope))
     if held.err then return nil, held.err end
     if held[1] then
@@ -136,7 +165,7 @@ end
 -- How long a block still holds, and by how much it lies in the future. One of the future reads as
 -- begun now.
 local function blocked(key)
-  local block = redis.pcall('HMGET', key, 'until_us', 'at_us')
+  local block = pcall('HMGET', key, 'until_us', 'at_us')
   if block.err then return nil, block.err end
   if not block[1] then return 0, 0 end
   local ends, began = tonumber(block[1]), tonumber(block[2])
@@ -149,7 +178,7 @@ end
 -- What holds for this identity alone, most often nothing.
 local NOTHING = { from = 0, blocked = 0, ahead = 0 }
 local function standing(override_key, penalty_key, policy, enforced)
-  if redis.call('EXISTS', override_key, penalty_key) == 0 then return NOTHING end
+  if call('EXISTS', override_key, penalty_key) == 0 then return NOTHING end
   local from, minute, second = override(override_key, policy)
   if not from then return nil, minute end
   local rest, ahead = 0, 0
@@ -171,55 +200,68 @@ end
 -- shared with the other script: end
 
 local function expire(log)
-  redis.call('PEXPIRE', log.key, int(2 * log.length / 1000))
+  local window = log.window
+  window.lives_ms = window.lives_ms or int(2 * window.length / 1000)
+  call('PEXPIRE', log.key, window.lives_ms)
+end
+
+-- Adds a unit, by the first free member from a place in this microsecond on; the next place. Only
+-- the first write of a call can be refused.
+local function add(log, place)
+  local added = 0
+  while added == 0 do
+    local begins = stamp
+    if place >= 1000 then begins = int(now + math.floor(place / 1000)) end
+    log.last = begins .. string.format('%03d', place % 1000)
+    added = pcall('ZADD', log.key, 'NX', stamp, log.last)
+    if type(added) == 'table' then return nil, added.err end
+    place = place + 1
+  end
+  return place
 end
 
 -- Stamps what lies in the future with now.
 local function clamp(log)
   if log.newest <= now then return end
-  for _, member in ipairs(redis.call('ZRANGEBYSCORE', log.key, '(' .. int(now), '+inf')) do
-    local done = redis.pcall('ZADD', log.key, 'XX', int(now), member)
-    if type(done) == 'table' then return done.err end
+  local future, place, err = call('ZRANGEBYSCORE', log.key, '(' .. stamp, '+inf'), 0, nil
+  for _, member in ipairs(future) do
+    place, err = add(log, place)
+    if err then return err end
+    call('ZREM', log.key, member)
+    log.newest = now
   end
-  log.newest = now
   expire(log)
 end
 
--- Records a request that fits. Only the first write of a call can be refused.
+-- Records a request that fits.
 local function charge(log, cost)
-  local sequence = taken
+  local window, place, err = log.window, 0, nil
+  if log.newest >= now then
+    place = (log.newest - now) * 1000 + (tonumber(string.sub(log.last, -3)) or 0) + 1
+  end
   for _ = 1, cost do
-    local added = 0
-    while added == 0 do
-      local member = string.format('%.0f%03d', now + math.floor(sequence / 1000), sequence % 1000)
-      added = redis.pcall('ZADD', log.key, 'NX', int(now), member)
-      if type(added) == 'table' then return added.err end
-      sequence = sequence + 1
-    end
+    place, err = add(log, place)
+    if err then return err end
   end
-  if log.gone > 0 then
-    redis.call('ZREMRANGEBYSCORE', log.key, '-inf', int(now - log.length))
-  end
-  if log.newest < now - now % (log.length / 2) then
-    expire(log)
-  end
-  if log.used == 0 then log.reset = log.length end
+  if log.gone > 0 then call('ZREMRANGEBYSCORE', log.key, '-inf', left(window)) end
+  if log.newest < now - now % (window.length / 2) then expire(log) end
+  if log.used == 0 then log.reset = window.length end
   log.used = log.used + cost
 end
 
 -- Moves a block of the future to now, for good.
 local function restamp(key, own)
   if own.ahead == 0 then return end
-  local ends = tonumber(redis.call('HGET', key, 'until_us'))
+  local ends = tonumber(call('HGET', key, 'until_us'))
   if ends > 0 then ends = ends - own.ahead end
-  local done = redis.pcall('HSET', key, 'until_us', int(ends), 'at_us', int(now))
+  local done = pcall('HSET', key, 'until_us', int(ends), 'at_us', int(now))
   if type(done) == 'table' then return done.err end
 end
 
 -- Counts denials as strikes. A block that begins with them is as long as what is returned. Where
 -- nothing can be written there is no strike: what the windows say counts.
 local function strike(key, count, rules)
-  local known = redis.pcall('HMGET', key, 'strikes', 'since_us', 'blocks', 'forget_at_us')
+  local known = pcall('HMGET', key, 'strikes', 'since_us', 'blocks', 'forget_at_us')
   if known.err then return nil, known.err end
   local strikes, since = tonumber(known[1]) or 0, math.min(tonumber(known[2]) or 0, now)
   local blocks, forget_at = tonumber(known[3]) or 0, tonumber(known[4]) or 0
@@ -232,14 +274,14 @@ local function strike(key, count, rules)
     strikes, blocks = 0, blocks + 1
   end
   local lives = rules.forget + length
-  local done = redis.pcall('HSET', key, 'strikes', int(strikes), 'since_us', int(since),
+  local done = pcall('HSET', key, 'strikes', int(strikes), 'since_us', int(since),
     'blocks', int(blocks), 'forget_at_us', int(now + lives))
   if type(done) == 'table' then return 0 end
   if length > 0 then
-    redis.call('HSET', key, 'until_us', int(now + length), 'at_us', int(now), 'by', 'penalty',
+    call('HSET', key, 'until_us', int(now + length), 'at_us', int(now), 'by', 'penalty',
       'reason', '', 'identity', rules.identity)
   end
-  redis.call('PEXPIRE', key, int(math.ceil(lives / 1000)))
+  call('PEXPIRE', key, int(math.ceil(lives / 1000)))
   return length
 end
 
@@ -268,30 +310,39 @@ local function admit(minute, second, cost, own, penalty_key, strikes)
   if allowed and cost > 0 then
     err = charge(minute, cost) or charge(second, cost)
     if err then return err end
-    taken = taken + cost
   end
   return reply(allowed, minute, second, own.from, rest)
 end
 
-local replies = { now }
-for i = 0, #KEYS / KEYS_EACH - 1 do
+local requests, terms, replies = #KEYS / KEYS_EACH, {}, { now }
+
+local function terms_of(place)
+  local first = requests + (place - 1) * TERMS_EACH
+  return {
+    policy = ARGV[first + 1],
+    minute_limit = tonumber(ARGV[first + 2]),
+    second_limit = tonumber(ARGV[first + 3]),
+    cost = tonumber(ARGV[first + 4]),
+    enforced = ARGV[first + 5] == '1',
+    strikes = ARGV[first + 6],
+  }
+end
+
+for i = 0, requests - 1 do
   local minute_key, second_key = KEYS[i * KEYS_EACH + 1], KEYS[i * KEYS_EACH + 2]
   local override_key, penalty_key = KEYS[i * KEYS_EACH + 3], KEYS[i * KEYS_EACH + 4]
-  local policy = ARGV[i * ARGS_EACH + 1]
-  local minute_limit = tonumber(ARGV[i * ARGS_EACH + 2])
-  local second_limit = tonumber(ARGV[i * ARGS_EACH + 3])
-  local cost = tonumber(ARGV[i * ARGS_EACH + 4])
-  local enforced = ARGV[i * ARGS_EACH + 5] == '1'
-  local strikes = ARGV[i * ARGS_EACH + 6]
+  local named = ARGV[i + 1]
+  local asked = terms[named] or terms_of(named)
+  terms[named] = asked
 
-  local own, err = standing(override_key, penalty_key, policy, enforced)
+  local own, err = standing(override_key, penalty_key, asked.policy, asked.enforced)
   local minute, second
   if own then
-    minute, err = read(minute_key, MINUTE_US, own.minute or minute_limit, cost)
+    second, err = read(SECOND, second_key, own.second or asked.second_limit, asked.cost)
   end
-  if minute then
-    second, err = read(second_key, SECOND_US, own.second or second_limit, cost)
+  if second then
+    minute, err = read(MINUTE, minute_key, own.minute or asked.minute_limit, asked.cost, second)
   end
-  replies[#replies + 1] = err or admit(minute, second, cost, own, penalty_key, strikes)
+  replies[i + 2] = err or admit(minute, second, asked.cost, own, penalty_key, asked.strikes)
 end
 return replies

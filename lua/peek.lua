@@ -10,12 +10,14 @@ Keys: 4 for each request, in one hash slot; any number of requests
   KEYS[3]  override      hash, as in admit.lua
   KEYS[4]  penalty       hash, as in admit.lua
 
-Arguments: 5 for each request, checked by the caller
-  ARGV[1]  policy        the name by which an override is found
-  ARGV[2]  minute_limit  units in any 60 s
-  ARGV[3]  second_limit  units in any second
-  ARGV[4]  cost          units asked for, 0 to 1000
-  ARGV[5]  enforced      1: a block holds; 0: it does not
+Arguments: 6, the first for each request, then the others for each of the terms that these name,
+which requests may share; checked by the caller
+  ARGV[1]  terms         which, counted from 1
+  ARGV[2]  policy        the name by which an override is found
+  ARGV[3]  minute_limit  units in any 60 s
+  ARGV[4]  second_limit  units in any second
+  ARGV[5]  cost          units asked for, 0 to 1000
+  ARGV[6]  enforced      1: a block holds; 0: it does not
 
 Returns: the time of the decision in us since 1970, then one reply for each request
   either 11 integers, counts in units and times in us:
@@ -35,53 +37,77 @@ Returns: the time of the decision in us since 1970, then one reply for each requ
 Clock
   TIME, read once. Nobody sends a time. An entry stamped later than now reads as now.
 
-Commands: TIME EXISTS HMGET ZCARD ZCOUNT ZRANGE
+Commands: TIME EXISTS HMGET ZCARD ZCOUNT ZRANGE ZSCORE
 Works on Redis 6.2 and later, and on Valkey.
 ]]
-local KEYS_EACH, ARGS_EACH = 4, 5
+local KEYS_EACH, TERMS_EACH = 4, 5
 local MINUTE_US, SECOND_US = 60000000, 1000000
-local ENDLESS_US = 86400000000
-
 local time = redis.call('TIME')
-local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
+
+-- shared with the other script: begin
+local ENDLESS_US = 86400000000
+local HEAD = 4 -- entries that are read at once; most logs of a second have no more
+local call, pcall = redis.call, redis.pcall
+local stamp = time[1] .. string.format('%06d', time[2])
+local now = tonumber(stamp)
 
 local function int(number)
   return string.format('%.0f', number)
 end
 
--- shared with the other script: begin
--- One window as it stands, and how long the cost has to wait. Reads only. An entry of the future
--- reads as now.
-local function read(key, length, limit, cost)
-  local log = { key = key, length = length, limit = limit, used = 0, gone = 0, reset = 0 }
-  local newest = redis.pcall('ZRANGE', key, -1, -1, 'WITHSCORES')
-  if newest.err then return nil, newest.err end
-  log.newest = tonumber(newest[2]) or 0
+local function window(length)
+  return { length = length, left = now - length }
+end
+local MINUTE, SECOND = window(MINUTE_US), window(SECOND_US)
 
-  if log.newest > now - length then
-    local size = redis.call('ZCARD', key)
-    local oldest = tonumber(redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')[2])
-    if oldest <= now - length then
-      log.gone = redis.call('ZCOUNT', key, '-inf', int(now - length))
-      oldest = tonumber(redis.call('ZRANGE', key, log.gone, log.gone, 'WITHSCORES')[2])
-    end
-    log.used = size - log.gone
-    log.reset = math.min(oldest, now) + length - now
-  elseif log.newest > 0 then
-    log.gone = 1 -- at least: all of them
+-- The last score that has left a window.
+local function left(window)
+  window.left_text = window.left_text or int(window.left)
+  return window.left_text
+end
+
+-- When a member was admitted. What somebody else has put into a log has only a score.
+local function at(key, member)
+  return tonumber(string.sub(member, 1, -4)) or tonumber(call('ZSCORE', key, member))
+end
+
+-- One log as it stands, and how long the cost has to wait. Reads only. An entry of the future
+-- reads as now. A unit is in both logs, so the last one of the other log, if it has any, is the
+-- last of this.
+local function read(window, key, limit, cost, other)
+  local head = pcall('ZRANGE', key, '0', '3')
+  if head.err then return nil, head.err end
+  local size, last = #head, head[#head]
+  if size == HEAD then
+    size = call('ZCARD', key)
+    last = other and other.last or call('ZRANGE', key, '-1', '-1')[1]
   end
 
+  local gone, oldest = 0, last and at(key, head[1])
+  while oldest and oldest <= window.left do
+    gone = gone + 1
+    oldest = head[gone + 1] and at(key, head[gone + 1])
+  end
+  if gone == HEAD then
+    gone = call('ZCOUNT', key, '-inf', left(window))
+    local member = call('ZRANGE', key, gone, gone)[1]
+    oldest = member and at(key, member)
+  end
+
+  local log = { window = window, key = key, limit = limit, used = size - gone, gone = gone,
+    last = last, newest = last and at(key, last) or 0, reset = 0, wait = 0 }
+  if oldest then log.reset = math.min(oldest, now) - window.left end
   local over = log.used + cost - limit
-  if over <= 0 then
-    log.wait = 0
-  elseif cost > limit then
-    log.wait = length
-  elseif over == 1 then
-    log.wait = log.reset
-  else
-    local rank = log.gone + over - 1
-    local leaves = tonumber(redis.call('ZRANGE', key, rank, rank, 'WITHSCORES')[2])
-    log.wait = math.min(leaves, now) + length - now
+  if over > 0 then
+    if cost > limit then
+      log.wait = window.length
+    elseif over == 1 then
+      log.wait = log.reset
+    else
+      local rank = gone + over - 1
+      local leaves = tonumber(call('ZRANGE', key, rank, rank, 'WITHSCORES')[2])
+      log.wait = math.min(leaves, now) - window.left
+    end
   end
   return log
 end
@@ -93,7 +119,7 @@ end
 -- The override that holds: where it comes from, and its limits; 0 where none does.
 local function override(key, policy)
   for from, scope in ipairs({ policy, '*' }) do
-    local held = redis.pcall('HMGET', key, string.format('%s:minute', scope),
+    local held = pcall('HMGET', key, string.format('%s:minute', scope),
       string.format('%s:second', scope), string.format('%s:until_us', scope))
     if held.err then return nil, held.err end
     if held[1] then
@@ -108,7 +134,7 @@ end
 -- How long a block still holds, and by how much it lies in the future. One of the future reads as
 -- begun now.
 local function blocked(key)
-  local block = redis.pcall('HMGET', key, 'until_us', 'at_us')
+  local block = pcall('HMGET', key, 'until_us', 'at_us')
   if block.err then return nil, block.err end
   if not block[1] then return 0, 0 end
   local ends, began = tonumber(block[1]), tonumber(block[2])
@@ -121,7 +147,7 @@ end
 -- What holds for this identity alone, most often nothing.
 local NOTHING = { from = 0, blocked = 0, ahead = 0 }
 local function standing(override_key, penalty_key, policy, enforced)
-  if redis.call('EXISTS', override_key, penalty_key) == 0 then return NOTHING end
+  if call('EXISTS', override_key, penalty_key) == 0 then return NOTHING end
   local from, minute, second = override(override_key, policy)
   if not from then return nil, minute end
   local rest, ahead = 0, 0
@@ -142,29 +168,39 @@ local function reply(allowed, minute, second, limits_from, blocked)
 end
 -- shared with the other script: end
 
-local replies = { now }
-for i = 0, #KEYS / KEYS_EACH - 1 do
+local requests, terms, replies = #KEYS / KEYS_EACH, {}, { now }
+
+local function terms_of(place)
+  local first = requests + (place - 1) * TERMS_EACH
+  return {
+    policy = ARGV[first + 1],
+    minute_limit = tonumber(ARGV[first + 2]),
+    second_limit = tonumber(ARGV[first + 3]),
+    cost = tonumber(ARGV[first + 4]),
+    enforced = ARGV[first + 5] == '1',
+  }
+end
+
+for i = 0, requests - 1 do
   local minute_key, second_key = KEYS[i * KEYS_EACH + 1], KEYS[i * KEYS_EACH + 2]
   local override_key, penalty_key = KEYS[i * KEYS_EACH + 3], KEYS[i * KEYS_EACH + 4]
-  local policy = ARGV[i * ARGS_EACH + 1]
-  local minute_limit = tonumber(ARGV[i * ARGS_EACH + 2])
-  local second_limit = tonumber(ARGV[i * ARGS_EACH + 3])
-  local cost = tonumber(ARGV[i * ARGS_EACH + 4])
-  local enforced = ARGV[i * ARGS_EACH + 5] == '1'
+  local named = ARGV[i + 1]
+  local asked = terms[named] or terms_of(named)
+  terms[named] = asked
 
-  local own, err = standing(override_key, penalty_key, policy, enforced)
+  local own, err = standing(override_key, penalty_key, asked.policy, asked.enforced)
   local minute, second
   if own then
-    minute, err = read(minute_key, MINUTE_US, own.minute or minute_limit, cost)
+    second, err = read(SECOND, second_key, own.second or asked.second_limit, asked.cost)
   end
-  if minute then
-    second, err = read(second_key, SECOND_US, own.second or second_limit, cost)
+  if second then
+    minute, err = read(MINUTE, minute_key, own.minute or asked.minute_limit, asked.cost, second)
   end
   if err then
-    replies[#replies + 1] = err
+    replies[i + 2] = err
   else
-    local allowed = fits(minute, cost) and fits(second, cost) and own.blocked == 0
-    replies[#replies + 1] = reply(allowed, minute, second, own.from, own.blocked)
+    local allowed = fits(minute, asked.cost) and fits(second, asked.cost) and own.blocked == 0
+    replies[i + 2] = reply(allowed, minute, second, own.from, own.blocked)
   end
 end
 return replies

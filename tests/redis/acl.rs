@@ -16,7 +16,7 @@ use crate::setup::{Setup, WITHIN, acl_log, log_in, request, settings};
 
 /// The rights that a worker needs, and nothing else; as in the README.
 pub(crate) const RIGHTS: &str = "resetkeys ~transom:1:* resetchannels -@all +evalsha \
-    +eval +time +exists +zadd +zrem +zcard +zcount +zrange +zrangebyscore +zremrangebyscore \
+    +eval +time +exists +zadd +zrem +zcard +zcount +zrange +zrangebyscore +zremrangebyscore +zscore \
     +zremrangebyrank +zincrby +pexpire +persist +pttl \
     +type +del +get +set +incr +hget +hset +hmget +hgetall \
     +hincrby +hkeys +hdel +scan +xadd +xrevrange \

@@ -81,6 +81,44 @@ async fn every_unit_is_a_member_of_its_own_and_an_integer() {
 }
 
 #[tokio::test]
+async fn a_member_that_is_taken_yields_the_next_integer() {
+    // As a step of the clock could leave it: members of this microsecond, admitted before.
+    let mut setup = Setup::new().await;
+    let limiter = at_a_standstill(&mut setup).await;
+    let asked = request("a", 60, 60, 2);
+    for (place, earlier_us) in [(1, 3), (0, 2)] {
+        let (score, member) = (NOW_US - earlier_us, NOW_US * 1_000 + place);
+        for window in Window::ALL {
+            let mut add = redis::cmd("ZADD");
+            add.arg(key(&asked, window)).arg(score).arg(member);
+            add.exec_async(&mut setup.connection).await.unwrap();
+        }
+    }
+    let decision = limiter.admit(&asked).await.unwrap();
+    assert_eq!((decision.allowed, decision.minute.remaining), (true, 56));
+    for window in Window::ALL {
+        assert_eq!(setup.ask::<u64>(&["ZCARD", &key(&asked, window)]).await, 4, "{window:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_somebody_else_put_into_a_log_counts_by_its_score() {
+    let mut setup = Setup::new().await;
+    let limiter = at_a_standstill(&mut setup).await;
+    let asked = request("a", 3, 3, 1);
+    for (member, age_us) in [("old", 61_000_000), ("x", 500_000)] {
+        for window in Window::ALL {
+            let mut add = redis::cmd("ZADD");
+            add.arg(key(&asked, window)).arg(NOW_US - age_us).arg(member);
+            add.exec_async(&mut setup.connection).await.unwrap();
+        }
+    }
+    let decision = limiter.admit(&asked).await.unwrap();
+    assert_eq!((decision.allowed, decision.minute.remaining), (true, 1));
+    assert_eq!((decision.second.remaining, decision.second.reset_us), (1, 500_000));
+}
+
+#[tokio::test]
 async fn a_key_of_another_type_fails_its_own_request_alone() {
     let mut setup = Setup::new().await;
     let (bad, good) = (request("bad", 60, 2, 1), request("good", 60, 2, 1));

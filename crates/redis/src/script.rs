@@ -14,33 +14,33 @@ use crate::keyspace::Keyspace;
 pub struct Script {
     source: Arc<str>,
     sha1: Arc<str>,
-    /// How many arguments it takes for each request.
-    args: usize,
+    /// How many arguments state the terms of a request.
+    terms: usize,
 }
 
 impl Script {
     /// Admits: `lua/admit.lua`.
     pub fn admit() -> Self {
         let lua = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../lua/admit.lua"));
-        Self::new(lua, Item::ARGS)
+        Self::new(lua, Terms::ARGS)
     }
 
     /// Only asks: `lua/peek.lua`.
     pub fn peek() -> Self {
         let lua = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../lua/peek.lua"));
-        Self::new(lua, Item::ARGS - 1)
+        Self::new(lua, Terms::ARGS - 1)
     }
 
-    fn new(source: &str, args: usize) -> Self {
+    fn new(source: &str, terms: usize) -> Self {
         let sha1 = redis::Script::new(source).get_hash().into();
-        Self { source: source.into(), sha1, args }
+        Self { source: source.into(), sha1, terms }
     }
 
     /// Another body with the same keys, arguments and reply: for tests, which replace the
     /// clock or break a rule on purpose.
     #[must_use]
     pub fn with_source(&self, source: &str) -> Self {
-        Self::new(source, self.args)
+        Self::new(source, self.terms)
     }
 
     /// The text of the script.
@@ -111,8 +111,17 @@ impl Script {
         for item in items {
             command.arg(&item.keys);
         }
+        // What requests have in common is sent once.
+        let mut terms: Vec<&Terms> = Vec::with_capacity(items.len());
         for item in items {
-            item.write(&mut command, self.args);
+            let known = terms.iter().position(|known| **known == item.terms);
+            command.arg(1 + known.unwrap_or(terms.len()));
+            if known.is_none() {
+                terms.push(&item.terms);
+            }
+        }
+        for terms in terms {
+            terms.write(&mut command, self.terms);
         }
         command
     }
@@ -157,33 +166,25 @@ impl fmt::Debug for Script {
 pub(crate) struct Item {
     /// The logs of both windows, minute first, then overrides and penalty.
     keys: [String; Self::KEYS],
-    policy: PolicyName,
-    limits: Limits,
-    cost: u32,
-    enforced: bool,
-    /// Denials to report, where this request may write a strike, and the rules for them.
-    strikes: Option<(u32, PenaltyRules)>,
-    identity: Identity,
+    terms: Terms,
 }
 
 impl Item {
     pub(crate) const KEYS: usize = 4;
-    /// The last of them is for `admit.lua` alone.
-    const ARGS: usize = 6;
 
     /// A request that reports `unreported` denials, and its own if it is denied; with `None` it
     /// reports none.
     pub(crate) fn new(keyspace: &Keyspace, request: &Request, unreported: Option<u32>) -> Self {
         let Request { identity, policy, limits, cost, enforced, penalty, .. } = request;
-        Self {
-            keys: keyspace.of_decision(identity, &policy.name),
+        let strikes = unreported.zip(penalty.filter(|_| *enforced));
+        let terms = Terms {
             policy: policy.name.clone(),
             limits: *limits,
             cost: cost.units(),
             enforced: *enforced,
-            strikes: unreported.zip(penalty.filter(|_| *enforced)),
-            identity: identity.clone(),
-        }
+            strikes: strikes.map(|(denials, rules)| (denials, rules, identity.clone())),
+        };
+        Self { keys: keyspace.of_decision(identity, &policy.name), terms }
     }
 
     /// One of its keys; all are in one slot.
@@ -193,8 +194,25 @@ impl Item {
 
     /// The units asked for.
     pub(crate) const fn units(&self) -> u32 {
-        self.cost
+        self.terms.cost
     }
+}
+
+/// What is asked, and by which rules. Requests of a call may share it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Terms {
+    policy: PolicyName,
+    limits: Limits,
+    cost: u32,
+    enforced: bool,
+    /// Denials to report, where this request may write a strike, the rules for them, and whose
+    /// they are.
+    strikes: Option<(u32, PenaltyRules, Identity)>,
+}
+
+impl Terms {
+    /// The last of them is for `admit.lua` alone.
+    const ARGS: usize = 6;
 
     fn write(&self, command: &mut Cmd, args: usize) {
         command.arg(self.policy.as_str()).arg(self.limits.minute).arg(self.limits.second);
@@ -202,14 +220,13 @@ impl Item {
         if args < Self::ARGS {
             return;
         }
-        let Some((unreported, rules)) = self.strikes else {
+        let Some((unreported, rules, identity)) = &self.strikes else {
             command.arg("");
             return;
         };
         let PenaltyRules { strikes, within_us, block_us, max_us, forget_us } = rules;
         command.arg(format!(
-            "{unreported} {strikes} {within_us} {block_us} {max_us} {forget_us} {}",
-            self.identity
+            "{unreported} {strikes} {within_us} {block_us} {max_us} {forget_us} {identity}"
         ));
     }
 }

@@ -47,6 +47,7 @@ const COMMANDS: [&str; 36] = [
     "ZADD @zset 1 member",
     "ZINCRBY @zset 1 member",
     "ZCARD @zset",
+    "ZSCORE @zset member",
     "ZCOUNT @zset -inf +inf",
     "ZRANGE @zset 0 -1",
     "ZRANGEBYSCORE @zset -inf +inf",
