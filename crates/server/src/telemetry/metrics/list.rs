@@ -91,7 +91,8 @@ pub const METRICS: &[Metric] = &[
         name: DECISIONS,
         kind: Kind::Counter,
         help: "Decisions: outcome is admitted, denied or shadow_denied (denied, and let pass); \
-               window is what limits; source is who decided, redis or local.",
+               window is what limits; source is who decided: redis, cache (a denial that is \
+               known to hold) or local.",
         labels: &["policy", "outcome", "window", "source"],
     },
     Metric {
