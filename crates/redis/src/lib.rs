@@ -8,12 +8,13 @@
 
 mod api_keys;
 mod breaker;
+mod changes;
 mod clock;
 mod cluster;
 mod connection;
 mod control;
-#[expect(dead_code, reason = "wired up next")]
 mod denials;
+mod ears;
 mod error;
 mod examine;
 mod keyspace;

@@ -25,6 +25,9 @@ pub const BREAKER_OPEN: &str = "transom_redis_breaker_open";
 /// Counter: how often a circuit breaker has opened.
 pub const BREAKER_OPENED: &str = "transom_redis_breaker_opened_total";
 
+/// Gauge: servers whose changes are heard of. Where they are not, known denials are asked for.
+pub const CHANGES_HEARD: &str = "transom_redis_changes_heard";
+
 /// Counter: steps of the clock of Redis, by `direction`: forward or back.
 pub const CLOCK_STEPS: &str = "transom_redis_clock_steps_total";
 /// Gauge: 1 where a full server would forget keys.
@@ -121,6 +124,17 @@ impl BreakerMetrics {
 
     pub(crate) fn closed(&self) {
         self.open.decrement(1);
+    }
+}
+
+/// The handle of a subscription to changes.
+pub(crate) struct ChangesMetrics {
+    pub(crate) heard: Gauge,
+}
+
+impl ChangesMetrics {
+    pub(crate) fn new() -> Self {
+        Self { heard: gauge!(CHANGES_HEARD) }
     }
 }
 

@@ -23,7 +23,7 @@ const HINT: &str = "the README lists the rights of a worker";
 /// Who is limited, blocked and counted here.
 const SCRATCH_USER: &str = "transom-doctor";
 /// The type of a key is in its name: `@zset` is `PREFIX:doctor:zset`.
-const COMMANDS: [&str; 36] = [
+const COMMANDS: [&str; 37] = [
     "PING",
     "ROLE",
     "TIME",
@@ -56,6 +56,7 @@ const COMMANDS: [&str; 36] = [
     "XADD @stream * field 1",
     "XREVRANGE @stream + - COUNT 1",
     "SCAN 0 COUNT 1",
+    "PUBLISH @changes x",
     "EVAL return(1) 0",
     "EVALSHA 0000000000000000000000000000000000000000 0",
     "MULTI",
@@ -64,6 +65,9 @@ const COMMANDS: [&str; 36] = [
 
 /// What a cluster takes beside them.
 const COMMANDS_OF_CLUSTER: [&str; 2] = ["CLUSTER SLOTS", "ASKING"];
+
+/// What changes a connection for good, so it comes last.
+const LAST_COMMAND: &str = "SUBSCRIBE @changes";
 
 /// The reason, and where rights are explained if it is one of rights.
 pub(super) fn with_hint(reason: &Unavailable) -> String {
@@ -155,7 +159,7 @@ impl RedisLimiter {
         let mut own = self.control.walks.own(node).await?;
         let mut lacking = Vec::new();
         let more = if in_cluster { &COMMANDS_OF_CLUSTER[..] } else { &[] };
-        for line in COMMANDS.iter().chain(more) {
+        for line in COMMANDS.iter().chain(more).chain([&LAST_COMMAND]) {
             let command = command(line, &self.control.keyspace);
             let call = async |connection: &mut MultiplexedConnection| {
                 Ok(command.query_async::<redis::Value>(connection).await)
