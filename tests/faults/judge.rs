@@ -72,6 +72,7 @@ fn micros(duration: Duration) -> u64 {
 fn is_its_policys(sample: &Sample) -> bool {
     let denied = if sample.gateway { 429 } else { 200 };
     match (sample.source.as_str(), sample.path) {
+        ("cache", _) => sample.reason.is_none() && sample.status == denied,
         ("redis", _) => sample.reason.is_none() && [200, denied].contains(&sample.status),
         ("local", "/" | "/tight") => {
             sample.reason.is_some() && [200, denied].contains(&sample.status)
@@ -135,7 +136,7 @@ fn signs(seen: &Seen) -> Vec<String> {
     let degraded = moved.sum("transom_degraded_total", &[]);
     if seen.fault.is_invisible() {
         let without: Vec<_> =
-            seen.samples.iter().filter(|sample| sample.source != "redis").take(3).collect();
+            seen.samples.iter().filter(|sample| !sample.is_by_redis()).take(3).collect();
         assert!(degraded == 0 && without.is_empty(), "{degraded} degraded: {without:?}");
     } else if seen.fault != Fault::Failover {
         assert!(degraded > 0, "nothing was counted as decided without Redis");

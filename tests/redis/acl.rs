@@ -103,7 +103,7 @@ pub(crate) async fn operates(limiter: &RedisLimiter) -> Result<(), Unavailable> 
 
 #[tokio::test]
 async fn nothing_that_a_worker_or_an_operator_does_is_refused() {
-    let Setup { limiter, mut connection, server: _server, .. } = Setup::new().await;
+    let Setup { limiter, mut connection, server: _server, .. } = Setup::knowing().await;
     let asked = request("decided", 60, 2, 1);
     assert!(limiter.admit(&asked).await.unwrap().allowed);
     assert!(limiter.peek(&asked).await.unwrap().allowed);

@@ -110,6 +110,13 @@ impl RedisLimiter {
         named.filter_map(|(name, node)| name.filter(|_| node.lanes.state().is_err())).collect()
     }
 
+    /// Whether changes are heard of now, on a cluster at every node: only then are denials that are
+    /// known said again.
+    pub fn hears_changes(&self) -> bool {
+        let (nodes, now) = (self.control.nodes.all(), Instant::now());
+        !nodes.is_empty() && nodes.iter().all(|(_, node)| node.ears.hear(now).is_some())
+    }
+
     /// How many requests wait for a lane now.
     pub fn waiting(&self) -> usize {
         self.control.nodes.waiting()
