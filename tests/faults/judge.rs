@@ -18,10 +18,11 @@ const BACK_WITHIN_MS: u64 = 1_000;
 const BACK_PERMILLE: usize = 990;
 /// Recovery is measured in steps of this.
 const STEP_MS: u64 = 50;
-/// Connections of a worker to Redis: its two lanes, and three that the pool has to spare.
-const CONNECTIONS: usize = 5;
+/// Connections of a worker to Redis: its two lanes, three that the pool has to spare, and one that
+/// listens for changes.
+const CONNECTIONS: usize = 6;
 /// Of these, those that are always connected.
-const CONNECTING: usize = 3;
+const CONNECTING: usize = 4;
 /// What a worker may hold more after a fault than before: it holds no more of anything that grows
 /// with the requests that failed, of which there are hundreds.
 const MORE_TASKS: i64 = 24;

@@ -61,7 +61,9 @@ impl Cluster {
         let Some(dialer) = dialers.first().cloned() else {
             return Err(OpenError::Address("a cluster takes the address of a node".to_owned()));
         };
-        let seed = |dialer: &Dialer| Ok((address_of(dialer)?, Primary::Fixed(dialer.pool(1)?, dialer.clone())));
+        let seed = |dialer: &Dialer| {
+            Ok((address_of(dialer)?, Primary::Fixed(dialer.pool(1)?, dialer.clone())))
+        };
         let seeds = dialers.iter().map(seed).collect::<Result<Vec<_>, OpenError>>()?;
         let cluster = Arc::new_cyclic(|this| Self {
             this: Weak::clone(this),

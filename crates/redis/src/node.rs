@@ -41,8 +41,8 @@ impl Node {
         let (address, control) = (member.address.clone(), Shared::start(primary.clone()));
         let lanes = Lanes::start(&primary, script, lanes, member);
         let ears = Ears::new();
-        let listening = listener
-            .map(|listener| listener.start(primary.clone(), control.clone(), ears.clone()));
+        let listening =
+            listener.map(|listener| listener.start(primary.clone(), control.clone(), ears.clone()));
         Self { address, primary, lanes, ears, control, _listening: listening }
     }
 

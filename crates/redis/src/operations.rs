@@ -103,8 +103,7 @@ impl Operations for RedisLimiter {
             script.arg(scope.as_str()).arg("").arg("").arg(0);
             script.arg("").arg("").arg(identity.as_str());
         };
-        let (_now_us, _until_us, there): (u64, u64, u8) =
-            self.change(OVERRIDE, &key, with).await?;
+        let (_now_us, _until_us, there): (u64, u64, u8) = self.change(OVERRIDE, &key, with).await?;
         Ok(there == 1)
     }
 

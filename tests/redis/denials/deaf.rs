@@ -15,7 +15,11 @@ use crate::setup::{Setup, knowing, log_in, request, settings};
 const SEEN_WITHIN: Duration = Duration::from_millis(100);
 
 /// What a worker says for a while that knows of a denial, and when each was asked for.
-async fn hammer(limiter: &RedisLimiter, asked: &Request, lasts: Duration) -> Vec<(Instant, Decision)> {
+async fn hammer(
+    limiter: &RedisLimiter,
+    asked: &Request,
+    lasts: Duration,
+) -> Vec<(Instant, Decision)> {
     let mut answers = Vec::new();
     let started = Instant::now();
     while started.elapsed() < lasts {
