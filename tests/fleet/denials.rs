@@ -69,7 +69,6 @@ async fn a_flood_of_denials_writes_nothing_to_any_window() {
 /// denial is due, and says what Redis would (P26, P27). Method: one key is asked for on 60 of 64
 /// connections; the answers tell how many calls it took.
 #[tokio::test]
-#[expect(clippy::print_stdout, reason = "the numbers belong to the result")]
 async fn one_hot_key_is_denied_without_redis_and_holds_nobody_up() {
     let server = RedisServer::start().await;
     let setup =

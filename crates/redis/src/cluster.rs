@@ -62,7 +62,7 @@ impl Cluster {
             return Err(OpenError::Address("a cluster takes the address of a node".to_owned()));
         };
         let seed = |dialer: &Dialer| {
-            Ok((address_of(dialer)?, Primary::Fixed(dialer.pool(1)?, dialer.clone())))
+            Ok((address_of(dialer)?, Primary::Fixed(dialer.pool(1)?, Arc::new(dialer.clone()))))
         };
         let seeds = dialers.iter().map(seed).collect::<Result<Vec<_>, OpenError>>()?;
         let cluster = Arc::new_cyclic(|this| Self {
@@ -163,7 +163,8 @@ impl Cluster {
         match dialer.pool(self.connections) {
             Ok(pool) => {
                 let member = Member { address: address.clone(), cluster: Weak::clone(&self.this) };
-                let (primary, script) = (Primary::Fixed(pool, dialer), self.script.clone());
+                let (primary, script) =
+                    (Primary::Fixed(pool, Arc::new(dialer)), self.script.clone());
                 let listener = self.listener.clone();
                 Some(Arc::new(Node::start(primary, script, self.lanes, member, listener)))
             }

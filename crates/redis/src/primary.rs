@@ -4,6 +4,7 @@ mod dial;
 mod link;
 mod sentinel;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_redis::Pool;
@@ -24,7 +25,7 @@ const BACKOFF: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis
 pub(crate) enum Primary {
     /// At an address that does not change. Where it is a name, it may come to lead elsewhere: it is
     /// looked up for each connection.
-    Fixed(Pool, Dialer),
+    Fixed(Pool, Arc<Dialer>),
     /// Where sentinels say.
     Watched(Watched),
 }

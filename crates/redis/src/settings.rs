@@ -1,6 +1,7 @@
 //! How Redis is reached.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::OpenError;
@@ -95,7 +96,7 @@ impl Settings {
         match &self.servers {
             Servers::Single(url) => {
                 let dialer = self.dialer(url)?;
-                Ok(Primary::Fixed(dialer.pool(max)?, dialer))
+                Ok(Primary::Fixed(dialer.pool(max)?, Arc::new(dialer)))
             }
             Servers::Sentinel(sentinels) => Ok(Primary::Watched(self.watched(sentinels, max)?)),
             Servers::Cluster(_) => {
