@@ -33,6 +33,7 @@ pub(crate) struct Listener {
     /// `PREFIX:changes`.
     pub(crate) channel: String,
     pub(crate) denials: Denials,
+    pub(crate) metrics: ChangesMetrics,
 }
 
 /// Why changes are not heard of.
@@ -47,7 +48,6 @@ impl Listener {
     /// Listens at a server, until what is returned is dropped.
     pub(crate) fn start(self, primary: Primary, control: Shared, ears: Ears) -> JoinSet<()> {
         let mut listening = JoinSet::new();
-        let metrics = ChangesMetrics::new();
         listening.spawn(async move {
             let mut complained = false;
             loop {
@@ -55,7 +55,7 @@ impl Listener {
                 if control.get().await.is_ok() {
                     let end = tokio::select! {
                         () = control.lost() => Deaf::Lost,
-                        end = self.listen(&primary, &ears, &metrics) => end,
+                        end = self.listen(&primary, &ears) => end,
                     };
                     match end {
                         Deaf::Refused(error) => {
@@ -75,7 +75,7 @@ impl Listener {
     }
 
     /// Subscribes and listens until that is over.
-    async fn listen(&self, primary: &Primary, ears: &Ears, metrics: &ChangesMetrics) -> Deaf {
+    async fn listen(&self, primary: &Primary, ears: &Ears) -> Deaf {
         let Ok(mut connection) = primary.subscriber().await else { return Deaf::Lost };
         match timeout(SILENT_AFTER, connection.subscribe(&self.channel)).await {
             Ok(Ok(())) => {}
@@ -84,7 +84,7 @@ impl Listener {
         }
         let (mut server, messages) = connection.split();
         let mut messages = pin!(messages);
-        let _subscribed = Subscribed::new(ears, metrics);
+        let _subscribed = Subscribed::new(ears, &self.metrics);
         loop {
             let asked = Instant::now();
             let answered = self.until(ping(&mut server), &mut messages).await;

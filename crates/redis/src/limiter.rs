@@ -16,6 +16,7 @@ use crate::control::Control;
 use crate::denials::Denials;
 use crate::error::OpenError;
 use crate::keyspace::Keyspace;
+use crate::metrics::ChangesMetrics;
 use crate::node::{Node, Nodes, WeakNodes};
 use crate::operations::{CHANGES, RESET};
 use crate::reply;
@@ -58,9 +59,9 @@ impl RedisLimiter {
     /// As [`open`](Self::open).
     pub fn open_with(settings: &Settings, admit: Script, peek: Script) -> Result<Self, OpenError> {
         let (keyspace, denials) = (Keyspace::new(&settings.prefix), Denials::new());
-        let listener = settings
-            .known_denials
-            .then(|| Listener { channel: keyspace.named(CHANGES), denials: denials.clone() });
+        let (channel, metrics) = (keyspace.named(CHANGES), ChangesMetrics::new());
+        let listener = Listener { channel, denials: denials.clone(), metrics };
+        let listener = settings.known_denials.then_some(listener);
         let nodes = match &settings.servers {
             Servers::Cluster(seeds) => {
                 Nodes::Cluster(Cluster::start(settings, seeds, admit, listener)?)

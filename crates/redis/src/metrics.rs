@@ -127,7 +127,8 @@ impl BreakerMetrics {
     }
 }
 
-/// The handle of a subscription to changes.
+/// The handle of subscriptions to changes.
+#[derive(Clone)]
 pub(crate) struct ChangesMetrics {
     pub(crate) heard: Gauge,
 }
@@ -172,6 +173,12 @@ impl ServerMetrics {
     pub(crate) fn read(&self, evicted_keys: u64, evicts: bool) {
         self.evicts.set(u32::from(evicts));
         self.evicted_keys.set(evicted_keys as f64);
+    }
+}
+
+impl fmt::Debug for ChangesMetrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChangesMetrics").finish_non_exhaustive()
     }
 }
 
