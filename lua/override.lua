@@ -9,7 +9,7 @@ Model
 Keys: 1
   KEYS[1]  override      hash
 
-Arguments: 7
+Arguments: 8
   ARGV[1]  policy        P
   ARGV[2]  minute        units in any 60 s; empty takes the override back
   ARGV[3]  second        units in any second
@@ -17,6 +17,7 @@ Arguments: 7
   ARGV[5]  by            who, any text
   ARGV[6]  reason        why, any text
   ARGV[7]  identity      whose
+  ARGV[8]  channel       where a change is published, for workers that know of denials
 
 Returns: the time in us since 1970, when the override ends (0: no end), and whether there was one
 
@@ -27,11 +28,12 @@ Expiry
   The hash lives as long as the longest of its overrides. Those that have ended are dropped here,
   and read as absent by admit.lua.
 
-Commands: TIME HGETALL HSET HDEL PEXPIRE PERSIST DEL
+Commands: TIME HGETALL HSET HDEL PEXPIRE PERSIST DEL PUBLISH
 Works on Redis 6.2 and later, and on Valkey.
 ]]
 local override, policy, minute, second = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
 local lasting, by, reason, identity = tonumber(ARGV[4]), ARGV[5], ARGV[6], ARGV[7]
+local channel = ARGV[8]
 
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
@@ -86,4 +88,5 @@ elseif last > now then
 else
   redis.call('DEL', override)
 end
+redis.pcall('PUBLISH', channel, '') -- without the right to it the change stands all the same
 return { now, until_us, there and 1 or 0 }

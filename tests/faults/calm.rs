@@ -19,8 +19,8 @@ pub(crate) const ROWS: &[&str] = &[
 ];
 
 const LIMITERS: usize = 50;
-/// Two lanes, and the one that carries what is no decision.
-const CONNECTIONS_EACH: usize = 3;
+/// Two lanes, the one that carries what is no decision, and the one that listens for changes.
+const CONNECTIONS_EACH: usize = 4;
 /// The longest pause between two attempts is a quarter of a second, and chance takes up to a half
 /// of it.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(125);

@@ -18,10 +18,11 @@ const BACK_WITHIN_MS: u64 = 1_000;
 const BACK_PERMILLE: usize = 990;
 /// Recovery is measured in steps of this.
 const STEP_MS: u64 = 50;
-/// Connections of a worker to Redis: its two lanes, and three that the pool has to spare.
-const CONNECTIONS: usize = 5;
+/// Connections of a worker to Redis: its two lanes, three that the pool has to spare, and one that
+/// listens for changes.
+const CONNECTIONS: usize = 6;
 /// Of these, those that are always connected.
-const CONNECTING: usize = 3;
+const CONNECTING: usize = 4;
 /// What a worker may hold more after a fault than before: it holds no more of anything that grows
 /// with the requests that failed, of which there are hundreds.
 const MORE_TASKS: i64 = 24;
@@ -72,6 +73,7 @@ fn micros(duration: Duration) -> u64 {
 fn is_its_policys(sample: &Sample) -> bool {
     let denied = if sample.gateway { 429 } else { 200 };
     match (sample.source.as_str(), sample.path) {
+        ("cache", _) => sample.reason.is_none() && sample.status == denied,
         ("redis", _) => sample.reason.is_none() && [200, denied].contains(&sample.status),
         ("local", "/" | "/tight") => {
             sample.reason.is_some() && [200, denied].contains(&sample.status)
@@ -135,7 +137,7 @@ fn signs(seen: &Seen) -> Vec<String> {
     let degraded = moved.sum("transom_degraded_total", &[]);
     if seen.fault.is_invisible() {
         let without: Vec<_> =
-            seen.samples.iter().filter(|sample| sample.source != "redis").take(3).collect();
+            seen.samples.iter().filter(|sample| !sample.is_by_redis()).take(3).collect();
         assert!(degraded == 0 && without.is_empty(), "{degraded} degraded: {without:?}");
     } else if seen.fault != Fault::Failover {
         assert!(degraded > 0, "nothing was counted as decided without Redis");

@@ -91,7 +91,10 @@ fn holds(keys: usize, report: &Report) {
     let counts = report.counts;
     assert_eq!((counts.unknown, counts.degraded), (0, 0), "not decided in Redis: {report}");
     let units = if keys == 1 { 60 } else { 500 };
-    assert!(counts.units >= units && counts.denied >= 300, "{report}");
+    assert!(counts.units >= units && counts.denied + counts.cached >= 300, "{report}");
+    // Of many keys few are asked for twice while a denial is known.
+    let cached = if keys == 10_000 { 1 } else { 300 };
+    assert!(counts.cached >= cached, "the workers knew nothing: {report}");
 }
 
 /// The judgement over a fleet can fail: workers that keep their windows apart admit too much.

@@ -15,12 +15,12 @@ use transom_tests::redis_server::repository;
 use crate::setup::{Setup, WITHIN, acl_log, log_in, request, settings};
 
 /// The rights that a worker needs, and nothing else; as in the README.
-pub(crate) const RIGHTS: &str = "resetkeys ~transom:1:* resetchannels -@all +evalsha \
+pub(crate) const RIGHTS: &str = "resetkeys ~transom:1:* resetchannels &transom:1:* -@all +evalsha \
     +eval +time +exists +zadd +zrem +zcard +zcount +zrange +zrangebyscore +zremrangebyscore +zscore \
     +zremrangebyrank +zincrby +pexpire +persist +pttl \
     +type +del +get +set +incr +hget +hset +hmget +hgetall \
     +hincrby +hkeys +hdel +scan +xadd +xrevrange \
-    +info +multi +exec +ping +role";
+    +info +multi +exec +ping +role +publish +subscribe";
 
 /// The rights that the sentinels have to give a worker; as in the README.
 pub(crate) const SENTINEL_RIGHTS: &str =
@@ -31,7 +31,7 @@ pub(crate) const CLUSTER_RIGHTS: &str = "+cluster|slots +asking";
 
 /// What a worker never sends, and nobody with its password can: reading and writing what is not
 /// its own, looking around, and taking the server over.
-const REFUSED: [&str; 29] = [
+const REFUSED: [&str; 31] = [
     "KEYS *",
     "RANDOMKEY",
     "DBSIZE",
@@ -56,6 +56,8 @@ const REFUSED: [&str; 29] = [
     "RENAME transom:1:mode other",
     "SUBSCRIBE transom:1",
     "PUBLISH transom:1 x",
+    "PSUBSCRIBE *",
+    "PUBSUB CHANNELS",
     "GET other:1:mode",
     "SET other 1",
     "DEL transom:1:mode other",
@@ -101,7 +103,7 @@ pub(crate) async fn operates(limiter: &RedisLimiter) -> Result<(), Unavailable> 
 
 #[tokio::test]
 async fn nothing_that_a_worker_or_an_operator_does_is_refused() {
-    let Setup { limiter, mut connection, server: _server, .. } = Setup::new().await;
+    let Setup { limiter, mut connection, server: _server, .. } = Setup::knowing().await;
     let asked = request("decided", 60, 2, 1);
     assert!(limiter.admit(&asked).await.unwrap().allowed);
     assert!(limiter.peek(&asked).await.unwrap().allowed);

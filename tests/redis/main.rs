@@ -7,6 +7,7 @@ mod acl;
 mod api_keys;
 mod cluster;
 mod connection;
+mod denials;
 mod doctor;
 mod health;
 mod lanes;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
 use redis::{FromRedisValue, cmd};
@@ -25,9 +25,12 @@ pub(crate) struct Setup {
 /// Longer than any lookup on a loaded machine takes.
 pub(crate) const WITHIN: Duration = Duration::from_secs(5);
 
-/// Settings for tests: a deadline that a loaded machine keeps.
+/// Longer than anything else takes on a loaded machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Settings for tests: a deadline that a loaded machine keeps, and all that is asked goes to Redis.
 pub(crate) fn settings(url: &str) -> Settings {
-    Settings { deadline: WITHIN, ..Settings::new(url) }
+    Settings { deadline: WITHIN, known_denials: false, ..Settings::new(url) }
 }
 
 impl Setup {
@@ -38,6 +41,12 @@ impl Setup {
         let limiter = RedisLimiter::open(&settings(&url)).unwrap();
         limiter.connected().await.unwrap();
         Self { limiter, connection, server, url }
+    }
+
+    /// With another limiter, which knows denials.
+    pub(crate) async fn knowing() -> Self {
+        let setup = Self::new().await;
+        Self { limiter: knowing(&settings(&setup.url)).await, ..setup }
     }
 
     /// Sends one command, its words apart.
@@ -57,6 +66,18 @@ impl Setup {
         };
         commands.iter().map(count).sum()
     }
+}
+
+/// A limiter that knows denials, and hears of changes by now.
+pub(crate) async fn knowing(settings: &Settings) -> RedisLimiter {
+    let settings = Settings { known_denials: true, ..settings.clone() };
+    let limiter = RedisLimiter::open(&settings).unwrap();
+    let started = Instant::now();
+    while !limiter.hears_changes() {
+        assert!(started.elapsed() < PATIENCE, "changes are not heard of");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    limiter
 }
 
 /// A user with these rights; the address by which it logs in.

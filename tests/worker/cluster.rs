@@ -42,7 +42,9 @@ async fn user_on(cluster: &Cluster, place: usize) -> String {
 async fn a_lost_node_is_named_and_costs_its_own_slots_alone() {
     let mut cluster = Cluster::start(3, 0).await;
     let nodes = &cluster.urls()[..2];
-    let config = format!("[redis]\nmode = \"cluster\"\nnodes = {nodes:?}\ndeadline = \"2 s\"\n");
+    let config = format!(
+        "[redis]\nmode = \"cluster\"\nnodes = {nodes:?}\ndeadline = \"2 s\"\nknown_denials = false\n"
+    );
     let worker = Worker::start(&config).await;
     let (here, there) = (user_on(&cluster, 0).await, user_on(&cluster, 2).await);
     for user in [&here, &there] {

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use transom_server::telemetry::metrics::{Kind, METRICS};
 use transom_tests::RedisServer;
 
 use crate::client::{decide, get, send};
-use crate::process::Worker;
+use crate::process::{LOOK_AGAIN, Worker};
 use crate::upstream::ClosedPort;
 
 /// A policy for everything that may become of a request.
@@ -42,7 +43,10 @@ mode = "off"
 
 /// A worker on a Redis, after requests of every kind.
 pub(crate) async fn worker_after_traffic(server: &RedisServer) -> Worker {
-    let worker = Worker::with(CONFIG, &[("TRANSOM__REDIS__URL", &server.url)]).await;
+    // So that each request is counted as decided by Redis.
+    let variables =
+        [("TRANSOM__REDIS__URL", &*server.url), ("TRANSOM__REDIS__KNOWN_DENIALS", "false")];
+    let worker = Worker::with(CONFIG, &variables).await;
     for _ in 0..7 {
         get(worker.gateway, "/v1/people?secret=SECRET").await;
     }
@@ -180,6 +184,23 @@ async fn every_request_is_counted_once_and_nobody_is_named() {
     for private in ["SECRET", "secret", "monitor", "127.0.0.1", "203.0.113.7", "people", "user:"] {
         assert!(!text.contains(private), "{private} is in {text}");
     }
+}
+
+#[tokio::test]
+async fn a_worker_tells_whether_it_hears_of_changes() {
+    let mut server = RedisServer::start().await;
+    let variables = [("TRANSOM__REDIS__URL", server.url.as_str())];
+    let worker = Worker::with(CONFIG, &variables).await;
+    let until = async |expected| {
+        let started = Instant::now();
+        while value(&served(&worker).await, "transom_redis_changes_heard") != expected {
+            assert!(started.elapsed() < Duration::from_secs(20), "it is not {expected}");
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    };
+    until(1).await;
+    server.stop();
+    until(0).await;
 }
 
 #[tokio::test]

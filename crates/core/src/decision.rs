@@ -128,15 +128,22 @@ pub enum LimitsFrom {
 pub enum Source {
     /// The script in Redis: exact over the whole fleet.
     Redis,
+    /// A worker that knows what the script would say: a denial that it said less than a second
+    /// ago, and that holds.
+    Cache,
     /// The in-process limiter: exact for this worker.
     Local,
 }
 
 impl Source {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Redis, Self::Cache, Self::Local];
+
     /// As in JSON and in metric labels.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Redis => "redis",
+            Self::Cache => "cache",
             Self::Local => "local",
         }
     }

@@ -18,6 +18,7 @@ use transom_core::Unavailable;
 pub(crate) use self::map::Address;
 use self::map::{Map, Range};
 use self::route::Redirected;
+use crate::changes::Listener;
 use crate::error::OpenError;
 use crate::node::Node;
 use crate::primary::{Dialer, Primary};
@@ -37,6 +38,7 @@ pub(crate) struct Cluster {
     /// How many connections to a node there may be.
     connections: usize,
     script: Script,
+    listener: Option<Listener>,
     map: ArcSwap<Map>,
     /// Held by who replaces the map.
     replacing: Mutex<()>,
@@ -52,13 +54,16 @@ impl Cluster {
         settings: &Settings,
         seeds: &[String],
         script: Script,
+        listener: Option<Listener>,
     ) -> Result<Arc<Self>, OpenError> {
         let dialers = seeds.iter().map(|url| settings.dialer(url));
         let dialers = dialers.collect::<Result<Vec<_>, _>>()?;
         let Some(dialer) = dialers.first().cloned() else {
             return Err(OpenError::Address("a cluster takes the address of a node".to_owned()));
         };
-        let seed = |dialer: &Dialer| Ok((address_of(dialer)?, Primary::Fixed(dialer.pool(1)?)));
+        let seed = |dialer: &Dialer| {
+            Ok((address_of(dialer)?, Primary::Fixed(dialer.pool(1)?, Arc::new(dialer.clone()))))
+        };
         let seeds = dialers.iter().map(seed).collect::<Result<Vec<_>, OpenError>>()?;
         let cluster = Arc::new_cyclic(|this| Self {
             this: Weak::clone(this),
@@ -66,6 +71,7 @@ impl Cluster {
             lanes: settings.lanes,
             connections: settings.connections(),
             script,
+            listener,
             map: ArcSwap::from_pointee(Map::empty()),
             replacing: Mutex::new(()),
             read: watch::Sender::new((0, Err("not connected yet".to_owned()))),
@@ -157,8 +163,10 @@ impl Cluster {
         match dialer.pool(self.connections) {
             Ok(pool) => {
                 let member = Member { address: address.clone(), cluster: Weak::clone(&self.this) };
-                let (primary, script) = (Primary::Fixed(pool), self.script.clone());
-                Some(Arc::new(Node::start(primary, script, self.lanes, member)))
+                let (primary, script) =
+                    (Primary::Fixed(pool, Arc::new(dialer)), self.script.clone());
+                let listener = self.listener.clone();
+                Some(Arc::new(Node::start(primary, script, self.lanes, member, listener)))
             }
             Err(error) => {
                 tracing::warn!(%address, %error, "a node of the cluster cannot be used");

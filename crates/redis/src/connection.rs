@@ -52,6 +52,16 @@ impl Shared {
             }
         }
     }
+
+    /// Resolves when the connection of now is lost, or there is none.
+    pub(crate) async fn lost(&self) {
+        let mut state = self.0.clone();
+        let connected = |state: &State| matches!(state, State::Connected(_));
+        if connected(&state.borrow_and_update()) {
+            // What comes next is another one, or none.
+            let _ = state.changed().await;
+        }
+    }
 }
 
 /// Returns when the server should not be asked any more, or nobody asks.

@@ -8,10 +8,13 @@
 
 mod api_keys;
 mod breaker;
+mod changes;
 mod clock;
 mod cluster;
 mod connection;
 mod control;
+mod denials;
+mod ears;
 mod error;
 mod examine;
 mod keyspace;

@@ -10,11 +10,15 @@ use transom_core::{
 };
 
 use crate::api_keys::{KeyDirectory, REVISION_PERIOD};
+use crate::changes::Listener;
 use crate::cluster::{Cluster, Member};
 use crate::control::Control;
+use crate::denials::Denials;
 use crate::error::OpenError;
 use crate::keyspace::Keyspace;
+use crate::metrics::ChangesMetrics;
 use crate::node::{Node, Nodes, WeakNodes};
+use crate::operations::{CHANGES, RESET};
 use crate::reply;
 use crate::roster;
 use crate::script::{Item, Script};
@@ -31,6 +35,7 @@ use crate::watch::Warnings;
 pub struct RedisLimiter {
     pub(crate) control: Control,
     peek: Script,
+    pub(crate) denials: Denials,
     strikes: Strikes,
     pub(crate) warnings: Warnings,
 }
@@ -53,20 +58,25 @@ impl RedisLimiter {
     ///
     /// As [`open`](Self::open).
     pub fn open_with(settings: &Settings, admit: Script, peek: Script) -> Result<Self, OpenError> {
+        let (keyspace, denials) = (Keyspace::new(&settings.prefix), Denials::new());
+        let (channel, metrics) = (keyspace.named(CHANGES), ChangesMetrics::new());
+        let listener = Listener { channel, denials: denials.clone(), metrics };
+        let listener = settings.known_denials.then_some(listener);
         let nodes = match &settings.servers {
-            Servers::Cluster(seeds) => Nodes::Cluster(Cluster::start(settings, seeds, admit)?),
+            Servers::Cluster(seeds) => {
+                Nodes::Cluster(Cluster::start(settings, seeds, admit, listener)?)
+            }
             _ => {
-                let primary = settings.primary()?;
-                let node = Node::start(primary, admit, settings.lanes, Member::of_none());
+                let (primary, member) = (settings.primary()?, Member::of_none());
+                let node = Node::start(primary, admit, settings.lanes, member, listener);
                 Nodes::One(Arc::new(node))
             }
         };
-        let keyspace = Keyspace::new(&settings.prefix);
         let worker = format!("{:016x}", fastrand::u64(..)).into();
         let (walks, deadline) = (Walks::default(), settings.deadline);
         let control = Control { nodes, walks, keyspace, deadline, worker };
         let (strikes, warnings) = (Strikes::new(), Warnings::default());
-        let limiter = Self { control, peek, strikes, warnings };
+        let limiter = Self { control, peek, denials, strikes, warnings };
         tokio::spawn(report_strikes(
             limiter.control.nodes.downgrade(),
             limiter.control.keyspace.clone(),
@@ -99,6 +109,13 @@ impl RedisLimiter {
     pub fn lost_nodes(&self) -> Vec<String> {
         let named = self.control.nodes.all().into_iter();
         named.filter_map(|(name, node)| name.filter(|_| node.lanes.state().is_err())).collect()
+    }
+
+    /// Whether changes are heard of now, on a cluster at every node: only then are denials that are
+    /// known said again.
+    pub fn hears_changes(&self) -> bool {
+        let (nodes, now) = (self.control.nodes.all(), Instant::now());
+        !nodes.is_empty() && nodes.iter().all(|(_, node)| node.ears.hear(now).is_some())
     }
 
     /// How many requests wait for a lane now.
@@ -146,6 +163,19 @@ impl RedisLimiter {
 }
 
 impl RedisLimiter {
+    /// Says a denial again that is known to hold, or asks Redis. What is to be reported goes there.
+    async fn decide(
+        &self,
+        request: &Request,
+        unreported: Option<u32>,
+    ) -> Result<Decision, Unavailable> {
+        let known = unreported.is_none().then(|| self.denials.answer(request)).flatten();
+        match known {
+            Some(denial) => Ok(denial),
+            None => self.submit(request, unreported).await,
+        }
+    }
+
     async fn submit(
         &self,
         request: &Request,
@@ -154,17 +184,22 @@ impl RedisLimiter {
         let deadline = Instant::now() + self.control.within(request)?;
         let item = Item::new(&self.control.keyspace, request, unreported);
         let (node, slot) = self.control.nodes.of_key(item.key())?;
-        node.lanes.ask(item, slot, deadline).await.map(|verdict| decision(&verdict))
+        let asked = self.denials.asking(&node.ears);
+        let verdict = node.lanes.ask(item, slot, deadline).await?;
+        if let Some(asked) = asked {
+            self.denials.learn(request, asked, &verdict);
+        }
+        Ok(decision(&verdict))
     }
 }
 
 impl Limiter for RedisLimiter {
     async fn admit(&self, request: &Request) -> Result<Decision, Unavailable> {
         if request.penalty.is_none() || !request.enforced {
-            return self.submit(request, None).await;
+            return self.decide(request, None).await;
         }
         let report = self.strikes.begin(request);
-        let decided = self.submit(request, report.unreported).await;
+        let decided = self.decide(request, report.unreported).await;
         report.end(&decided);
         decided
     }
@@ -190,7 +225,7 @@ impl Limiter for RedisLimiter {
 
     async fn reset(&self, identity: &Identity, policy: &PolicyName) -> Result<(), Unavailable> {
         let keys = self.control.keyspace.windows(identity, policy);
-        self.control.query(redis::cmd("DEL").arg(&keys)).await
+        self.change::<u8>(RESET, &keys, |_| {}).await.map(drop)
     }
 }
 

@@ -25,6 +25,9 @@ pub const BREAKER_OPEN: &str = "transom_redis_breaker_open";
 /// Counter: how often a circuit breaker has opened.
 pub const BREAKER_OPENED: &str = "transom_redis_breaker_opened_total";
 
+/// Gauge: servers whose changes are heard of. Where they are not, known denials are asked for.
+pub const CHANGES_HEARD: &str = "transom_redis_changes_heard";
+
 /// Counter: steps of the clock of Redis, by `direction`: forward or back.
 pub const CLOCK_STEPS: &str = "transom_redis_clock_steps_total";
 /// Gauge: 1 where a full server would forget keys.
@@ -124,6 +127,18 @@ impl BreakerMetrics {
     }
 }
 
+/// The handle of subscriptions to changes.
+#[derive(Clone)]
+pub(crate) struct ChangesMetrics {
+    pub(crate) heard: Gauge,
+}
+
+impl ChangesMetrics {
+    pub(crate) fn new() -> Self {
+        Self { heard: gauge!(CHANGES_HEARD) }
+    }
+}
+
 /// The handles of what is seen of a server's clock.
 #[derive(Clone)]
 pub(crate) struct ClockMetrics {
@@ -158,6 +173,12 @@ impl ServerMetrics {
     pub(crate) fn read(&self, evicted_keys: u64, evicts: bool) {
         self.evicts.set(u32::from(evicts));
         self.evicted_keys.set(evicted_keys as f64);
+    }
+}
+
+impl fmt::Debug for ChangesMetrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChangesMetrics").finish_non_exhaustive()
     }
 }
 

@@ -4,10 +4,13 @@
 use std::sync::{Arc, Weak};
 
 use redis::{Cmd, Pipeline, RedisResult, Value};
+use tokio::task::JoinSet;
 use transom_core::Unavailable;
 
+use crate::changes::Listener;
 use crate::cluster::{Address, Cluster, Member, slot};
 use crate::connection::Shared;
+use crate::ears::Ears;
 use crate::error;
 use crate::lane::Lanes;
 use crate::primary::Primary;
@@ -20,15 +23,27 @@ pub(crate) struct Node {
     pub(crate) address: Address,
     pub(crate) primary: Primary,
     pub(crate) lanes: Lanes,
+    /// Whether changes at it are heard of.
+    pub(crate) ears: Ears,
     control: Shared,
+    _listening: Option<JoinSet<()>>,
 }
 
 impl Node {
-    /// Starts the lanes, which connect on their own.
-    pub(crate) fn start(primary: Primary, script: Script, lanes: usize, member: Member) -> Self {
+    /// Starts the lanes, which connect on their own, and listens for changes.
+    pub(crate) fn start(
+        primary: Primary,
+        script: Script,
+        lanes: usize,
+        member: Member,
+        listener: Option<Listener>,
+    ) -> Self {
         let (address, control) = (member.address.clone(), Shared::start(primary.clone()));
         let lanes = Lanes::start(&primary, script, lanes, member);
-        Self { address, primary, lanes, control }
+        let ears = Ears::new();
+        let listening =
+            listener.map(|listener| listener.start(primary.clone(), control.clone(), ears.clone()));
+        Self { address, primary, lanes, ears, control, _listening: listening }
     }
 
     /// Sends one command. `asking` is for a slot that is being moved to this node.

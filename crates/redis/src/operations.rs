@@ -16,8 +16,12 @@ use crate::RedisLimiter;
 
 const OVERRIDE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../lua/override.lua"));
 const BLOCK: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../lua/block.lua"));
+pub(crate) const RESET: &str =
+    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../lua/reset.lua"));
 const REPORT: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../lua/report.lua"));
 
+/// The channel on which each script publishes what it has changed, behind the prefix.
+pub(crate) const CHANGES: &str = "changes";
 /// On record in place of a mode where it was taken back.
 const NO_MODE: &str = "configured";
 /// How many changes are kept on record, about.
@@ -80,10 +84,12 @@ impl Operations for RedisLimiter {
         lasting: Option<Duration>,
         note: &Note,
     ) -> Result<Override, Unavailable> {
-        let mut script = eval(OVERRIDE, &[self.control.keyspace.overrides(identity)]);
-        script.arg(scope.as_str()).arg(limits.minute).arg(limits.second);
-        script.arg(lasting_us(lasting)).arg(&note.by).arg(&note.reason).arg(identity.as_str());
-        let (at_us, until_us, _there): (u64, u64, u8) = self.control.query(&script).await?;
+        let key = [self.control.keyspace.overrides(identity)];
+        let with = |script: &mut Cmd| {
+            script.arg(scope.as_str()).arg(limits.minute).arg(limits.second);
+            script.arg(lasting_us(lasting)).arg(&note.by).arg(&note.reason).arg(identity.as_str());
+        };
+        let (at_us, until_us, _there): (u64, u64, u8) = self.change(OVERRIDE, &key, with).await?;
         Ok(Override { limits, until_us: end(until_us), at_us, note: note.clone() })
     }
 
@@ -92,9 +98,12 @@ impl Operations for RedisLimiter {
         identity: &Identity,
         scope: &Scope,
     ) -> Result<bool, Unavailable> {
-        let mut script = eval(OVERRIDE, &[self.control.keyspace.overrides(identity)]);
-        script.arg(scope.as_str()).arg("").arg("").arg(0).arg("").arg("").arg(identity.as_str());
-        let (_now_us, _until_us, there): (u64, u64, u8) = self.control.query(&script).await?;
+        let key = [self.control.keyspace.overrides(identity)];
+        let with = |script: &mut Cmd| {
+            script.arg(scope.as_str()).arg("").arg("").arg(0);
+            script.arg("").arg("").arg(identity.as_str());
+        };
+        let (_now_us, _until_us, there): (u64, u64, u8) = self.change(OVERRIDE, &key, with).await?;
         Ok(there == 1)
     }
 
@@ -104,15 +113,21 @@ impl Operations for RedisLimiter {
         lasting: Option<Duration>,
         note: &Note,
     ) -> Result<Block, Unavailable> {
-        let mut script = eval(BLOCK, &[self.control.keyspace.penalty(identity)]);
-        script.arg(lasting_us(lasting)).arg(&note.by).arg(&note.reason).arg(identity.as_str());
-        let (at_us, until_us): (u64, u64) = self.control.query(&script).await?;
+        let key = [self.control.keyspace.penalty(identity)];
+        let with = |script: &mut Cmd| {
+            script.arg(lasting_us(lasting)).arg(&note.by).arg(&note.reason).arg(identity.as_str());
+        };
+        let (at_us, until_us, _there): (u64, u64, u8) = self.change(BLOCK, &key, with).await?;
         Ok(Block { until_us: end(until_us), at_us, note: note.clone() })
     }
 
     async fn unblock(&self, identity: &Identity) -> Result<bool, Unavailable> {
-        let key = self.control.keyspace.penalty(identity);
-        Ok(self.control.query::<u64>(redis::cmd("DEL").arg(key)).await? > 0)
+        let key = [self.control.keyspace.penalty(identity)];
+        let with = |script: &mut Cmd| {
+            script.arg("").arg("").arg("").arg(identity.as_str());
+        };
+        let (_now_us, _until_us, there): (u64, u64, u8) = self.change(BLOCK, &key, with).await?;
+        Ok(there == 1)
     }
 
     async fn marks(
@@ -225,6 +240,23 @@ impl Operations for RedisLimiter {
 }
 
 impl RedisLimiter {
+    /// Changes something by a script that publishes it. Its arguments are those that `with` adds,
+    /// and then the channel; it replies in whole numbers.
+    pub(crate) async fn change<T: FromRedisValue>(
+        &self,
+        script: &str,
+        keys: &[String],
+        with: impl FnOnce(&mut Cmd) + Send,
+    ) -> Result<T, Unavailable> {
+        let mut script = eval(script, keys);
+        with(&mut script);
+        let channel = self.control.keyspace.named(CHANGES);
+        let changed = self.control.query(script.arg(channel)).await;
+        // This worker need not wait for what it did itself, and may have done where it got no answer.
+        self.denials.forget();
+        changed
+    }
+
     /// What is on record of the fleet's mode: nothing, that it was taken back, or a mode.
     pub(crate) async fn mode_on_record(&self) -> Result<Option<Option<Mode>>, Unavailable> {
         let key = self.control.keyspace.mode();

@@ -4,9 +4,11 @@ mod dial;
 mod link;
 mod sentinel;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_redis::Pool;
+use redis::aio::PubSub;
 use tokio::time::sleep;
 
 pub(crate) use dial::Dialer;
@@ -23,7 +25,7 @@ const BACKOFF: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis
 pub(crate) enum Primary {
     /// At an address that does not change. Where it is a name, it may come to lead elsewhere: it is
     /// looked up for each connection.
-    Fixed(Pool),
+    Fixed(Pool, Arc<Dialer>),
     /// Where sentinels say.
     Watched(Watched),
 }
@@ -32,7 +34,7 @@ impl Primary {
     /// A connection that nobody else uses. It has not been checked.
     pub(crate) async fn connection(&self) -> Result<Link, String> {
         let (pool, mastery) = match self {
-            Self::Fixed(pool) => (pool.clone(), None),
+            Self::Fixed(pool, _) => (pool.clone(), None),
             Self::Watched(watched) => {
                 let mastery = watched.master().await?;
                 (mastery.pool(), Some(mastery))
@@ -40,6 +42,14 @@ impl Primary {
         };
         let connection = pool.get().await.map_err(|error| error::of_pool(&error))?;
         Ok(Link::new(connection, mastery, pool.timeouts().create))
+    }
+
+    /// A connection that can subscribe and nothing else. It has not been checked.
+    pub(crate) async fn subscriber(&self) -> Result<PubSub, String> {
+        match self {
+            Self::Fixed(_, dialer) => dialer.subscriber().await,
+            Self::Watched(watched) => watched.master().await?.dialer().subscriber().await,
+        }
     }
 
     /// A connection to a server that answers and takes decisions, however long that takes.
@@ -86,7 +96,7 @@ impl Primary {
     /// Resolves when the server is to be looked for at another address than now.
     fn news(&self) -> impl Future<Output = ()> + use<> {
         let watched = match self {
-            Self::Fixed(_) => None,
+            Self::Fixed(..) => None,
             Self::Watched(watched) => Some(watched.news()),
         };
         async move {

@@ -1,6 +1,7 @@
 //! How Redis is reached.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::OpenError;
@@ -36,6 +37,8 @@ pub struct Settings {
     pub prefix: String,
     /// Connections that carry decisions; at least 1.
     pub lanes: usize,
+    /// Whether a denial that is known to hold is said again without asking Redis.
+    pub known_denials: bool,
 }
 
 /// Where Redis is. An address is `redis://` or, with TLS, `rediss://`, with user, password and
@@ -75,7 +78,7 @@ pub struct Tls {
 }
 
 impl Settings {
-    /// The defaults for a server at `url`: 50 ms, two lanes, the prefix `transom:1`.
+    /// The defaults for a server at `url`: 50 ms, two lanes, the prefix `transom:1`, denials that are known.
     pub fn new(url: &str) -> Self {
         Self {
             servers: Servers::Single(url.to_owned()),
@@ -83,6 +86,7 @@ impl Settings {
             deadline: Duration::from_millis(50),
             prefix: DEFAULT_PREFIX.to_owned(),
             lanes: 2,
+            known_denials: true,
         }
     }
 
@@ -90,7 +94,10 @@ impl Settings {
     pub(crate) fn primary(&self) -> Result<Primary, OpenError> {
         let max = self.connections();
         match &self.servers {
-            Servers::Single(url) => Ok(Primary::Fixed(self.dialer(url)?.pool(max)?)),
+            Servers::Single(url) => {
+                let dialer = self.dialer(url)?;
+                Ok(Primary::Fixed(dialer.pool(max)?, Arc::new(dialer)))
+            }
             Servers::Sentinel(sentinels) => Ok(Primary::Watched(self.watched(sentinels, max)?)),
             Servers::Cluster(_) => {
                 Err(OpenError::Address("a cluster has more than one primary".to_owned()))
@@ -132,6 +139,7 @@ impl fmt::Debug for Settings {
             .field("deadline", &self.deadline)
             .field("prefix", &self.prefix)
             .field("lanes", &self.lanes)
+            .field("known_denials", &self.known_denials)
             .finish_non_exhaustive()
     }
 }

@@ -28,6 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub async fn open(config: &Config) -> Result<Router, StartError> {
     let mut config = config.clone();
     config.redis.deadline = config.redis.deadline.max(PATIENCE);
+    // Nobody asks twice here.
+    config.redis.known_denials = false;
     let lasting = Lasting::open(&config)?;
     let front = Arc::new(ArcSwap::from_pointee(lasting.front(&config)?));
     let store = front.load_full();

@@ -3,7 +3,7 @@
 use transom_core::Window;
 
 use super::KeyLog;
-use super::record::{Decided, Source, ToldWindow};
+use super::record::{Decided, ToldWindow};
 use super::report::{Findings, Rule};
 
 /// The admission time of every unit charged so far, and how many of them have left each window.
@@ -34,8 +34,8 @@ pub(super) fn just_and_honest(log: &KeyLog<'_>, findings: &mut Findings) {
             if !entry.told.allowed && !history.due(entry, unseen) {
                 findings.add(Rule::S3DenialDue, log.key, history.contradiction(entry));
             }
-            let told_by_redis = entry.told.source == Source::Redis && unseen == 0;
-            if told_by_redis && !lengths.iter().any(|length| history.agrees(entry, *length)) {
+            let clear = entry.told.source.stands_for_redis() && unseen == 0;
+            if clear && !lengths.iter().any(|length| history.agrees(entry, *length)) {
                 findings.add(Rule::S5Hints, log.key, history.contradiction(entry));
             }
         }

@@ -101,10 +101,14 @@ impl From<&Decision> for Told {
             remaining: state.remaining,
             reset_us: state.reset_us,
         };
-        let in_redis = decision.source == transom_core::Source::Redis;
+        let source = match decision.source {
+            transom_core::Source::Redis => Source::Redis,
+            transom_core::Source::Cache => Source::Cache,
+            transom_core::Source::Local => Source::degraded(decision.degraded),
+        };
         Self {
             allowed: decision.allowed,
-            source: if in_redis { Source::Redis } else { Source::degraded(decision.degraded) },
+            source,
             at_us: decision.at_us,
             grain_us: 1,
             retry_after_us: decision.retry_after_us,

@@ -33,7 +33,7 @@ pub struct Sample {
     pub gateway: bool,
     /// The status; 0 where there was no answer.
     pub status: u16,
-    /// Who decided: `redis`, `local` or `none`.
+    /// Who decided: `redis`, `cache`, `local` or `none`.
     pub source: String,
     /// Why Redis did not, where the answer says it.
     pub reason: Option<String>,
@@ -41,6 +41,13 @@ pub struct Sample {
     pub sent_ns: u64,
     /// What the checker is to know; only the check listener says enough.
     pub record: Option<Record>,
+}
+
+impl Sample {
+    /// Whether Redis decided, or a worker that knew what it would say.
+    pub fn is_by_redis(&self) -> bool {
+        ["redis", "cache"].contains(&self.source.as_str())
+    }
 }
 
 impl Steady {
@@ -157,6 +164,6 @@ pub fn records(samples: &[Sample]) -> Vec<Record> {
 pub fn by_redis_permille(samples: &[Sample], from_ns: u64, to_ns: u64) -> Option<usize> {
     let sent: Vec<_> =
         samples.iter().filter(|sample| (from_ns..to_ns).contains(&sample.sent_ns)).collect();
-    let by_redis = sent.iter().filter(|sample| sample.source == "redis").count();
+    let by_redis = sent.iter().filter(|sample| sample.is_by_redis()).count();
     (by_redis * 1_000).checked_div(sent.len())
 }

@@ -274,14 +274,25 @@ pub const PROMISES: &[Promise] = &[
     promise(
         26,
         "Known denials are exact",
-        &[],
-        "no worker answers a denial that it knows: each is asked of Redis",
+        &[
+            "tests/redis/denials/changes.rs::a_change_is_seen_by_every_worker_within_a_tenth_of_a_second",
+            "tests/redis/denials/deaf.rs::a_connection_that_has_died_in_silence_is_not_taken_for_peace",
+            "tests/redis/denials.rs::whoever_waits_as_long_as_the_cache_says_is_admitted",
+            "tests/fleet/exactness.rs::four_workers_on_1_and_10_and_10_000_keys_admit_exactly_what_they_may",
+            "tests/fleet/denials.rs::one_hot_key_is_denied_without_redis_and_holds_nobody_up",
+        ],
+        "",
     ),
     promise(
         27,
         "A noisy neighbour is contained",
-        &["tests/faults/cluster.rs::black_hole", "tests/faults/cluster.rs::stop"],
-        "a shard that does not answer; how others fare beside a hot key is not measured",
+        &[
+            "tests/faults/cluster.rs::black_hole",
+            "tests/faults/cluster.rs::stop",
+            "tests/redis/denials/changes.rs::on_a_cluster_changes_are_heard_of_node_by_node",
+            "tests/fleet/denials.rs::one_hot_key_is_denied_without_redis_and_holds_nobody_up",
+        ],
+        "a shard that does not answer; beside a hot key others are admitted, and their times are printed",
     ),
     promise(
         28,

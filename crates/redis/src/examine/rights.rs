@@ -57,6 +57,7 @@ const COMMANDS: [&str; 37] = [
     "XADD @stream * field 1",
     "XREVRANGE @stream + - COUNT 1",
     "SCAN 0 COUNT 1",
+    "PUBLISH @changes x",
     "EVAL return(1) 0",
     "EVALSHA 0000000000000000000000000000000000000000 0",
     "MULTI",
@@ -65,6 +66,9 @@ const COMMANDS: [&str; 37] = [
 
 /// What a cluster takes beside them.
 const COMMANDS_OF_CLUSTER: [&str; 2] = ["CLUSTER SLOTS", "ASKING"];
+
+/// What changes a connection for good, so it comes last.
+const LAST_COMMAND: &str = "SUBSCRIBE @changes";
 
 /// The reason, and where rights are explained if it is one of rights.
 pub(super) fn with_hint(reason: &Unavailable) -> String {
@@ -156,7 +160,7 @@ impl RedisLimiter {
         let mut own = self.control.walks.own(node).await?;
         let mut lacking = Vec::new();
         let more = if in_cluster { &COMMANDS_OF_CLUSTER[..] } else { &[] };
-        for line in COMMANDS.iter().chain(more) {
+        for line in COMMANDS.iter().chain(more).chain([&LAST_COMMAND]) {
             let command = command(line, &self.control.keyspace);
             let call = async |connection: &mut MultiplexedConnection| {
                 Ok(command.query_async::<redis::Value>(connection).await)

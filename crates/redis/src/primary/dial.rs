@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use deadpool_redis::{Hook, HookError, Manager, Pool, PoolConfig, Runtime, Timeouts};
+use redis::aio::PubSub;
 use redis::io::tcp::TcpSettings;
 use redis::io::tcp::socket2::TcpKeepalive;
 use redis::{
     AsyncConnectionConfig, Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo,
     IntoConnectionInfo, RedisConnectionInfo, TlsCertificates,
 };
+use tokio::time::timeout;
 
 use crate::error::OpenError;
 use crate::settings::{CONNECT_TIMEOUT, STUCK_AFTER, Tls};
@@ -99,6 +101,14 @@ impl Dialer {
         let client = Client::open(self.info.clone());
         let client = client.map_err(|error| OpenError::Address(error.to_string()))?;
         Ok((client, self.config()))
+    }
+
+    /// A connection that can subscribe and nothing else. It has not been checked.
+    pub(super) async fn subscriber(&self) -> Result<PubSub, String> {
+        let (client, _) = self.client().map_err(|error| error.to_string())?;
+        let made = timeout(self.patience, client.get_async_pubsub()).await;
+        let made = made.map_err(|_elapsed| "it takes too long".to_owned())?;
+        made.map_err(|error| error.to_string())
     }
 
     /// A pool that makes and counts connections, at most `max` at a time. None is used twice.

@@ -53,6 +53,7 @@ impl Known {
 struct Master {
     host: String,
     port: u16,
+    dialer: Dialer,
     pool: Pool,
 }
 
@@ -121,6 +122,11 @@ pub(super) struct Mastery {
 
 impl Mastery {
     /// What makes connections to the server.
+    pub(super) fn dialer(&self) -> &Dialer {
+        &self.master.dialer
+    }
+
+    /// The same, at most so many at a time.
     pub(super) fn pool(&self) -> Pool {
         self.master.pool.clone()
     }
@@ -214,13 +220,14 @@ impl Watch {
         if self.is_at(|master| master.host == host && master.port == port) {
             return Ok(None);
         }
-        let pool = self.dialer.to(&host, port).pool(self.max).map_err(|error| error.to_string())?;
+        let dialer = self.dialer.to(&host, port);
+        let pool = dialer.pool(self.max).map_err(|error| error.to_string())?;
         tracing::info!(
             master = self.name,
             address = format!("{host}:{port}"),
             "the sentinels name the master"
         );
-        Ok(Some(Known::At(Arc::new(Master { host, port, pool }))))
+        Ok(Some(Known::At(Arc::new(Master { host, port, dialer, pool }))))
     }
 
     fn is_at(&self, such: impl FnOnce(&Master) -> bool) -> bool {

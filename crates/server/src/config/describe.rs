@@ -140,6 +140,7 @@ impl Config {
             "prefix": redis.prefix,
             "deadline": format_duration(redis.deadline).to_string(),
             "lanes": redis.lanes,
+            "known_denials": redis.known_denials,
             "workers": redis.workers,
         })
     }

@@ -60,6 +60,9 @@ pub struct RedisConfig {
     /// `TRANSOM__REDIS__LANES`.
     #[serde(deserialize_with = "whole::<_, _, 1, 64>")]
     pub lanes: usize,
+    /// Whether a denial that is known to hold is said again without asking Redis. Default true;
+    /// `redis.known_denials` or `TRANSOM__REDIS__KNOWN_DENIALS`.
+    pub known_denials: bool,
     /// A PEM file of the authorities to trust, in place of the public ones. Absent by default;
     /// `redis.tls_ca` or `TRANSOM__REDIS__TLS_CA`.
     #[serde(deserialize_with = "value::path")]
@@ -112,6 +115,7 @@ impl Default for RedisConfig {
             workers: 0,
             on_failure: OnFailure::Local,
             lanes: 2,
+            known_denials: true,
             tls_ca: None,
             tls_cert: None,
             tls_key: None,

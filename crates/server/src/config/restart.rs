@@ -76,6 +76,7 @@ kept_until_restart! {
     redis.prefix,
     redis.workers,
     redis.lanes,
+    redis.known_denials,
     redis.tls_ca,
     redis.tls_cert,
     redis.tls_key,

@@ -139,6 +139,7 @@ pub fn redis_settings(config: &RedisConfig) -> Result<Option<Settings>, StartErr
         deadline: config.deadline,
         prefix: config.prefix.clone(),
         lanes: config.lanes,
+        known_denials: config.known_denials,
     }))
 }
 

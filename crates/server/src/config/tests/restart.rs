@@ -51,6 +51,7 @@ deadline = '1s'
 prefix = 'other:1'
 workers = 1
 lanes = 1
+known_denials = false
 tls_ca = 'ca.pem'
 tls_cert = 'client.pem'
 tls_key = 'client.key'

@@ -18,7 +18,6 @@ use crate::telemetry::NO_SOURCE;
 const OUTCOMES: [&str; 3] = ["admitted", "denied", "shadow_denied"];
 /// The windows that a request may come near to.
 const WINDOWS: [LimitedBy; 2] = [LimitedBy::Minute, LimitedBy::Second];
-const SOURCES: [Source; 2] = [Source::Redis, Source::Local];
 /// What may be done with a request that the configured store did not decide.
 const HANDLINGS: [&str; 3] = ["local", "allow", "deny"];
 
@@ -26,15 +25,14 @@ const HANDLINGS: [&str; 3] = ["local", "allow", "deny"];
 pub(super) struct Decisions {
     policies: ArcSwap<HashMap<PolicyName, Arc<OfPolicy>>>,
     degraded: Vec<(&'static str, [Counter; HANDLINGS.len()])>,
-    by_redis: Histogram,
-    by_local: Histogram,
+    by_source: [Histogram; Source::ALL.len()],
     by_nobody: Histogram,
     identity: Histogram,
 }
 
 /// Handles of one policy.
 struct OfPolicy {
-    decisions: [[[Counter; SOURCES.len()]; LimitedBy::ALL.len()]; OUTCOMES.len()],
+    decisions: [[[Counter; Source::ALL.len()]; LimitedBy::ALL.len()]; OUTCOMES.len()],
     near_limit: [Counter; WINDOWS.len()],
     exempt: Counter,
 }
@@ -46,8 +44,7 @@ impl Decisions {
         Self {
             policies: ArcSwap::default(),
             degraded: Unavailable::LABELS.map(|reason| (reason, handlings(reason))).into(),
-            by_redis: duration(Source::Redis.as_str()),
-            by_local: duration(Source::Local.as_str()),
+            by_source: Source::ALL.map(|source| duration(source.as_str())),
             by_nobody: duration(NO_SOURCE),
             identity: histogram!(IDENTITY_DURATION),
         }
@@ -58,10 +55,7 @@ impl Decisions {
         match &answer.outcome {
             Outcome::Exempt => self.of(&answer.policy).exempt.increment(1),
             Outcome::Decided { decision, pass } => {
-                match decision.source {
-                    Source::Redis => self.by_redis.record(took),
-                    Source::Local => self.by_local.record(took),
-                }
+                self.by_source[decision.source as usize].record(took);
                 self.of(&answer.policy).decided(decision, *pass);
                 if let Some(reason) = decision.degraded {
                     self.degraded(reason, 0);
@@ -111,8 +105,9 @@ impl OfPolicy {
         let near_limit = |window: LimitedBy| counter!(NEAR_LIMIT, "policy" => policy.to_owned(), "window" => window.as_str());
         Self {
             decisions: OUTCOMES.map(|outcome| {
-                LimitedBy::ALL
-                    .map(|window| SOURCES.map(|source| decision(policy, outcome, window, source)))
+                LimitedBy::ALL.map(|window| {
+                    Source::ALL.map(|source| decision(policy, outcome, window, source))
+                })
             }),
             near_limit: WINDOWS.map(near_limit),
             exempt: counter!(EXEMPT, "policy" => policy.to_owned()),
@@ -125,11 +120,7 @@ impl OfPolicy {
             (false, false) => 1,
             (false, true) => 2,
         };
-        let source = match decided.source {
-            Source::Redis => 0,
-            Source::Local => 1,
-        };
-        self.decisions[outcome][decided.limited_by as usize][source].increment(1);
+        self.decisions[outcome][decided.limited_by as usize][decided.source as usize].increment(1);
         if decided.allowed {
             for (window, near) in [decided.minute, decided.second].iter().zip(&self.near_limit) {
                 if is_near(*window) {

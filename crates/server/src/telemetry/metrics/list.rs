@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use metrics::{describe_counter, describe_gauge, describe_histogram};
 use transom_redis::metrics::{
-    BATCH_SIZE, BREAKER_OPEN, BREAKER_OPENED, CALL_DURATION, CLOCK_STEPS, CLUSTER_REFUSALS,
-    CONNECTED_LANES, ERRORS, EVICTED_KEYS, EVICTS, RECONNECTS,
+    BATCH_SIZE, BREAKER_OPEN, BREAKER_OPENED, CALL_DURATION, CHANGES_HEARD, CLOCK_STEPS,
+    CLUSTER_REFUSALS, CONNECTED_LANES, ERRORS, EVICTED_KEYS, EVICTS, RECONNECTS,
 };
 
 /// Decisions.
@@ -91,7 +91,8 @@ pub const METRICS: &[Metric] = &[
         name: DECISIONS,
         kind: Kind::Counter,
         help: "Decisions: outcome is admitted, denied or shadow_denied (denied, and let pass); \
-               window is what limits; source is who decided, redis or local.",
+               window is what limits; source is who decided: redis, cache (a denial that is \
+               known to hold) or local.",
         labels: &["policy", "outcome", "window", "source"],
     },
     Metric {
@@ -156,6 +157,12 @@ pub const METRICS: &[Metric] = &[
         name: RECONNECTS,
         kind: Kind::Counter,
         help: "Connections to Redis that were made in place of a lost one.",
+        labels: &[],
+    },
+    Metric {
+        name: CHANGES_HEARD,
+        kind: Kind::Gauge,
+        help: "Servers whose changes are heard of; denials that are known of others are asked for.",
         labels: &[],
     },
     Metric {

@@ -58,7 +58,7 @@ fn what_is_known_in_advance_is_there_at_zero() {
     for (outcome, window) in
         [("admitted", "minute"), ("denied", "second"), ("shadow_denied", "minute")]
     {
-        for source in ["redis", "local"] {
+        for source in ["redis", "cache", "local"] {
             let labels = format!(
                 r#"policy="fresh",outcome="{outcome}",window="{window}",source="{source}""#
             );
