@@ -19,5 +19,6 @@ pub mod listen;
 pub mod operator;
 pub mod reload;
 pub mod reporter;
+pub mod rls;
 pub mod telemetry;
 pub mod worker;
