@@ -20,7 +20,6 @@ mod reply;
 mod tests;
 pub mod wire;
 
-use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 

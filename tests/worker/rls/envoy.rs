@@ -22,9 +22,9 @@ pub(super) struct Envoy {
     folder: TempDir,
 }
 
-/// The binary, where `./test` has put one: `TRANSOM_ENVOY` names it.
+/// The binary, where `./test` could get one.
 pub(super) fn binary() -> Option<PathBuf> {
-    std::env::var_os("TRANSOM_ENVOY").map(PathBuf::from)
+    Some(repository().join("target/envoy/envoy")).filter(|binary| binary.exists())
 }
 
 impl Envoy {
