@@ -1,10 +1,10 @@
 //! What Envoy is told of what was decided.
 //!
-//! | of the descriptors                 | the answer                                             |
-//! |------------------------------------|--------------------------------------------------------|
-//! | one is denied                      | `OVER_LIMIT`, the fields and the body of a 429         |
-//! | else one has no decision, `deny`   | the error `UNAVAILABLE`: a client over no limit that is known of gets no 429 |
-//! | else                               | `OK`, and the rate-limit fields                        |
+//! | of the descriptors               | the answer                                     |
+//! |----------------------------------|------------------------------------------------|
+//! | one is denied                    | `OVER_LIMIT`, the fields and the body of a 429 |
+//! | else one has no decision, `deny` | the error `UNAVAILABLE`, since it is no denial |
+//! | else                             | `OK`, and the rate-limit fields                |
 //!
 //! There is one answer to the client, so of several descriptors one gives the fields: of those
 //! denied the one with the longest wait, else the one that has the fewest units left. A status has

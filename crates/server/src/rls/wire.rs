@@ -1,8 +1,10 @@
 //! The messages of `envoy.service.ratelimit.v3`, as far as they are used: each field has the number
 //! that Envoy's own definition gives it, and a field that is not here is skipped in reading.
 //!
-//! The value of an entry is what a client has sent, which may be no UTF-8. Read as `bytes`, which
-//! are the same on the wire, such a request is decided as any other.
+//! The value of an entry is what a client has sent, which may be no UTF-8. Envoy passes it on as it
+//! is, and types generated from its definition refuse the message as a whole: where Envoy lets pass
+//! what it gets no answer for, that is a way around every limit. Read as `bytes`, which are the same
+//! on the wire, such a request is decided as any other.
 
 use prost::{Enumeration, Message};
 
