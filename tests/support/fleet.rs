@@ -117,6 +117,7 @@ impl Worker {
             .arg("serve")
             .env("TRANSOM__LISTEN__GATEWAY", ANY_PORT.to_string())
             .env("TRANSOM__LISTEN__CHECK", ANY_PORT.to_string())
+            .env("TRANSOM__LISTEN__RLS", ANY_PORT.to_string())
             .env("TRANSOM__LISTEN__ADMIN", ANY_PORT.to_string())
             .envs((!setup.redis_url.is_empty()).then_some(("TRANSOM__REDIS__URL", setup.redis_url)))
             .env("TRANSOM__REDIS__PREFIX", setup.prefix)
