@@ -10,7 +10,7 @@ use crate::parts::Part;
 /// Measures Transom and what it is compared with, on this machine.
 ///
 /// Starts Redis servers, workers and handlers on free ports of loopback, and ends them. Writes
-/// benchmarks.md and benchmarks/*.svg. A whole run takes about forty minutes; nothing else should
+/// benchmarks.md and benchmarks/*.svg. A whole run takes about half an hour; nothing else should
 /// run on the machine. Exit codes: 0 done, 1 something could not be measured, 2 usage.
 #[derive(Debug, Parser)]
 #[command(name = "transom-bench", version, max_term_width = 100)]

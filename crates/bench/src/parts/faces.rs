@@ -12,6 +12,7 @@ use crate::must::Figure;
 use crate::plot;
 use crate::process::Handler;
 use crate::report::Section;
+use crate::stats::{grouped, micros};
 
 pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
     let (redis, limits) = (RedisServer::process(&[]).await, Limits::DEFAULT);
@@ -50,6 +51,13 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
     let rows: Vec<_> =
         rows.map(|(system, own)| system::row(&system.name, own, &reached[0])).collect();
     section.table(&HEAD, &rows);
+    let each_ns = reached[0].generator_ns.median().max(1);
+    section.say(&format!(
+        "The generator is one thread. It takes {} µs of a core for an answer of noop, so that with a \
+         core of its own it would ask {} times a second.",
+        micros(each_ns),
+        grouped(1_000_000_000 / each_ns)
+    ));
     let title = "Answers a second against a no-op handler, closed loop";
     plot::bars(&bench.plots.join("faces.svg"), title, &system::ratio_bars(&systems, &reached, 0))?;
     section.plot("faces.svg", title);

@@ -110,7 +110,7 @@ pub(super) struct Reached {
     degraded: u64,
     server_ns: Series,
     redis_ns: Series,
-    generator_ns: Series,
+    pub(super) generator_ns: Series,
 }
 
 /// One round of a system, with what it cost the processes.
