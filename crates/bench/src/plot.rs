@@ -15,6 +15,8 @@ const WIDTH: u32 = 760;
 const LINES_HEIGHT: u32 = 400;
 /// Beside the lines, for their names.
 const NAMES_WIDTH: u32 = 110;
+/// Marks on an axis.
+const MARKS: usize = 11;
 /// Marks on an axis that grows by factors; more would run into each other.
 const LOG_MARKS: usize = 6;
 const GROUND: RGBColor = RGBColor(250, 250, 247);
@@ -43,6 +45,8 @@ pub(crate) struct Axes<'a> {
     pub(crate) title: &'a str,
     pub(crate) x: &'a str,
     pub(crate) y: &'a str,
+    /// What stands at x = 0, 1, 2 and so on in place of the number; nothing: the numbers.
+    pub(crate) marks: &'a [String],
     /// Whether x grows by factors.
     pub(crate) log_x: bool,
     /// Whether y grows by factors.
@@ -64,11 +68,13 @@ pub(crate) fn lines(file: &Path, axes: Axes<'_>, lines: &[Line]) -> Result<()> {
     if points().next().is_none() {
         return Err(anyhow!("{}: nothing was measured", axes.title));
     }
-    let (x_high, y_low, y_high) = (
-        if x_high > x_low { x_high } else { x_low + 1.0 },
-        if axes.log_y { y_low.max(1e-3) * 0.8 } else { 0.0 },
-        y_high.max(1e-3) * 1.2,
-    );
+    let x_high = if x_high > x_low { x_high } else { x_low + 1.0 };
+    let (y_low, y_high) = if axes.log_y {
+        // Whole powers of ten, so that there are marks to read it by.
+        (ten_to(y_low.log10().floor()), ten_to((y_high * 1.01).log10().ceil()))
+    } else {
+        (0.0, y_high.max(1e-3) * 1.2)
+    };
     match (axes.log_x, axes.log_y) {
         (true, true) => draw(
             file,
@@ -110,9 +116,14 @@ where
         .axis_desc_style(text(13))
         .x_desc(axes.x)
         .y_desc(axes.y)
-        .x_label_formatter(&|value| number(*value))
+        .x_label_formatter(&|value| mark(axes.marks, *value))
         .y_label_formatter(&|value| number(*value))
-        .x_labels(if axes.log_x { LOG_MARKS } else { 11 })
+        .x_labels(match axes.marks {
+            [] if axes.log_x => LOG_MARKS,
+            [] => MARKS,
+            marks => marks.len(),
+        })
+        .y_labels(if axes.log_y { LOG_MARKS } else { MARKS })
         .draw()?;
     let left = i32::try_from(WIDTH - NAMES_WIDTH)? + 12;
     for ((line, colour), place) in lines.iter().zip(COLOURS.iter().cycle()).zip(0..) {
@@ -169,6 +180,19 @@ pub(crate) fn bars(file: &Path, title: &str, bars: &[(String, u64, String)]) -> 
 fn text(size: u32) -> TextStyle<'static> {
     TextStyle::from(FontDesc::new(FontFamily::SansSerif, f64::from(size), FontStyle::Normal))
         .color(&INK)
+}
+
+fn ten_to(power: f64) -> f64 {
+    10_f64.powf(power.max(-3.0))
+}
+
+/// What stands at a place of the x axis.
+fn mark(marks: &[String], value: f64) -> String {
+    if marks.is_empty() {
+        return number(value);
+    }
+    let named = (0_u32..).zip(marks).find(|(place, _)| (f64::from(*place) - value).abs() < 1e-6);
+    named.map_or_else(String::new, |(_, mark)| mark.clone())
 }
 
 /// A short number for an axis: `0.5`, `12`, `20k`, `1M`.

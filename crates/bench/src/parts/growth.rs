@@ -61,7 +61,7 @@ async fn keys(bench: &mut Bench, redis: &RedisServer, section: &mut Section) -> 
         bench.findings.ratio(Figure::ManyKeys, last.rate.against(&first.rate));
     }
     section.say("**Keys.** Each identity is in Redis before a round begins; all are admitted.");
-    show(bench, section, &cases, &reached, "keys", "identities", true)
+    show(bench, section, &cases, &reached, "keys", "identities")
 }
 
 async fn limits(bench: &mut Bench, redis: &RedisServer, section: &mut Section) -> Result<()> {
@@ -91,7 +91,7 @@ async fn limits(bench: &mut Bench, redis: &RedisServer, section: &mut Section) -
          the minute, so that units leave all the time. 2,000 identities; 20,000 for the lowest \
          limit. As many a second as a minute.",
     );
-    show(bench, section, &cases, &reached, "limits", "limit a minute", true)
+    show(bench, section, &cases, &reached, "limits", "limit a minute")
 }
 
 async fn workers(bench: &mut Bench, redis: &RedisServer, section: &mut Section) -> Result<()> {
@@ -105,7 +105,7 @@ async fn workers(bench: &mut Bench, redis: &RedisServer, section: &mut Section) 
     let cases: Vec<_> = counts.into_iter().zip(&fleets).map(case).collect();
     let reached = sweep(bench, redis, &cases).await?;
     section.say("**Workers**, on the cores that they share with Redis and the generator.");
-    show(bench, section, &cases, &reached, "workers", "workers", true)
+    show(bench, section, &cases, &reached, "workers", "workers")
 }
 
 async fn connections(bench: &mut Bench, redis: &RedisServer, section: &mut Section) -> Result<()> {
@@ -121,7 +121,7 @@ async fn connections(bench: &mut Bench, redis: &RedisServer, section: &mut Secti
     let cases: Vec<_> = counts.iter().map(case).collect();
     let reached = sweep(bench, redis, &cases).await?;
     section.say("**Connections** of clients: what waits together goes to Redis together.");
-    show(bench, section, &cases, &reached, "connections", "connections", true)
+    show(bench, section, &cases, &reached, "connections", "connections")
 }
 
 async fn denials(bench: &mut Bench, redis: &RedisServer, section: &mut Section) -> Result<()> {
@@ -140,7 +140,7 @@ async fn denials(bench: &mut Bench, redis: &RedisServer, section: &mut Section) 
     let cases: Vec<_> = shares.iter().map(case).collect();
     let reached = sweep(bench, redis, &cases).await?;
     section.say("**Denials.** A hundred identities have used up what they may; they are denied.");
-    show(bench, section, &cases, &reached, "denials", "% denied", false)
+    show(bench, section, &cases, &reached, "denials", "% denied")
 }
 
 async fn hot_key(bench: &mut Bench, redis: &RedisServer, section: &mut Section) -> Result<()> {
@@ -193,15 +193,15 @@ fn show(
     reached: &[Reached],
     name: &str,
     x: &str,
-    log_x: bool,
 ) -> Result<()> {
     table(section, cases, reached);
     let ratio = |own: &Reached| own.rate.against(&reached[0].rate);
     let percent = |PerMille(value): PerMille| place(value / 10);
-    let point = |(case, own): (&Case, &Reached)| (place(case.x), percent(ratio(own)));
-    let points = cases.iter().zip(reached).map(point).collect();
+    let points = (0..).zip(reached).map(|(at, own)| (place(at), percent(ratio(own)))).collect();
+    let marks: Vec<_> = cases.iter().map(|case| grouped(case.x)).collect();
     let title = format!("Decisions a second by {x}, first = 100");
-    let axes = Axes { title: &title, x, y: "% of the first", log_x, log_y: false };
+    let axes =
+        Axes { title: &title, x, y: "% of the first", marks: &marks, log_x: false, log_y: false };
     let file = format!("growth-{name}.svg");
     plot::lines(&bench.plots.join(&file), axes, &[Line { name: name.to_owned(), points }])?;
     section.plot(&file, &title);

@@ -111,6 +111,7 @@ fn draw_curves(bench: &Bench, section: &mut Section, curves: &[(String, u64, u64
         title,
         x: "rate, % of what saturates decide",
         y: "p99, µs",
+        marks: &[],
         log_x: false,
         log_y: true,
     };
@@ -146,6 +147,7 @@ fn draw_spread(
         title,
         x: "one request in so many is slower",
         y: "latency, µs",
+        marks: &[],
         log_x: true,
         log_y: true,
     };
