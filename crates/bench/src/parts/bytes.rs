@@ -10,6 +10,7 @@ use transom_core::{Cost, Identity, Limits, Policy, PolicyName, Request, Window};
 use transom_redis::{DEFAULT_PREFIX, Keyspace, Script, decode};
 use transom_tests::{RedisServer, clock};
 
+use super::connect;
 use crate::bench::Bench;
 use crate::load::user;
 use crate::must::Figure;
@@ -59,7 +60,7 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
 /// Bytes an identity, of its keys and of all that has grown.
 async fn filled(limit: u32, identities: u32) -> Result<(u64, u64)> {
     let server = RedisServer::process(&[]).await;
-    let mut connection = server.connect().await;
+    let mut connection = connect(&server).await?;
     let script = clock::replace(&Script::admit());
     cmd("SCRIPT").arg("LOAD").arg(script.source()).exec_async(&mut connection).await?;
     // What the first ones make the server keep for itself is not kept for an identity.

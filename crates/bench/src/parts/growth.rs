@@ -20,6 +20,8 @@ use crate::stats::{PerMille, grouped};
 
 /// A limit that nobody reaches.
 const AMPLE: Limits = Limits { minute: 100_000, second: 100_000 };
+/// Units in all windows together where limits are compared: what 8,000 requests a second leave.
+const UNITS: u32 = 480_000;
 /// The prefix of the keys of every worker here.
 const PREFIX: &str = "growth";
 
@@ -70,8 +72,7 @@ async fn limits(bench: &mut Bench, redis: &RedisServer, section: &mut Section) -
     let workers: Vec<Fleet> =
         limits.iter().map(|minute| system::workers(&redis.url, PREFIX, of(minute), 1)).collect();
     let case = |(minute, worker): (&u32, &Fleet)| {
-        // So many that nobody gets past the limit within a round.
-        let identities = if *minute < 60 { KEYS } else { KEYS / 10 };
+        let identities = 2 * UNITS / minute;
         let name = format!("{} a minute", grouped(u64::from(*minute)));
         Case {
             x: u64::from(*minute),
@@ -88,8 +89,9 @@ async fn limits(bench: &mut Bench, redis: &RedisServer, section: &mut Section) -
     }
     section.say(
         "**Limits.** Each window holds half of its limit before a round begins, evenly spread over \
-         the minute, so that units leave all the time. 2,000 identities; 20,000 for the lowest \
-         limit. As many a second as a minute.",
+         the minute. There are fewer identities the higher the limit, so that all windows together \
+         hold as many units, and about as many leave each of them as are admitted. As many a \
+         second as a minute.",
     );
     show(bench, section, &cases, &reached, "limits", "limit a minute")
 }

@@ -13,9 +13,13 @@ mod system;
 
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use clap::ValueEnum;
+use redis::AsyncConnectionConfig;
+use redis::aio::MultiplexedConnection;
+use transom_tests::RedisServer;
 use transom_tests::redis_server::repository;
 
 use crate::args::Args;
@@ -77,6 +81,17 @@ impl Part {
     }
 }
 
+/// What Redis does in one step here, such as to empty itself of ten million units, may take longer
+/// than a client waits by default.
+const STEP_WITHIN: Duration = Duration::from_secs(60);
+
+/// A connection for what a part has to say to its server.
+async fn connect(server: &RedisServer) -> Result<MultiplexedConnection> {
+    let client = redis::Client::open(server.url.as_str())?;
+    let config = AsyncConnectionConfig::new().set_response_timeout(Some(STEP_WITHIN));
+    Ok(client.get_multiplexed_async_connection_with_config(&config).await?)
+}
+
 /// Names the parts.
 pub(crate) fn list() -> Result<()> {
     for part in Part::value_variants() {
@@ -90,7 +105,8 @@ pub(crate) fn list() -> Result<()> {
 /// Measures, and writes the page. A part that cannot be measured is named in it, and the others
 /// are measured all the same.
 pub(crate) fn measure(args: &Args) -> Result<()> {
-    let redis = machine::redis_version().context("redis-server is missing: ./test installs it")?;
+    let version =
+        machine::redis_version().context("redis-server is missing: ./test installs it")?;
     let out = args.out.clone().unwrap_or_else(|| repository().join("docs"));
     let mut bench = Bench::new(args.quick, out.join("benchmarks"))?;
     let asked = |part: &&Part| args.only.is_empty() || args.only.contains(part);
@@ -108,7 +124,7 @@ pub(crate) fn measure(args: &Args) -> Result<()> {
         }
     }
     bench.end();
-    let page = page(&bench, &redis, &sections, &failed, &left_out);
+    let page = page(&bench, &version, &sections, &failed, &left_out);
     let file = out.join("benchmarks.md");
     std::fs::write(&file, page).with_context(|| format!("cannot write {}", file.display()))?;
     writeln!(std::io::stdout(), "{}", file.display())?;

@@ -8,6 +8,7 @@ use transom_core::Limits;
 use transom_tests::RedisServer;
 use transom_tests::fleet::Fleet;
 
+use super::connect;
 use super::system::{self, HEAD, System};
 use crate::args::Kind;
 use crate::bench::Bench;
@@ -73,7 +74,7 @@ async fn over_admission(
     rows.push(found.row("transom, two workers", keys));
     for kind in PEERS {
         // Its keys of before are those of the load.
-        redis::cmd("FLUSHALL").exec_async(&mut redis.connect().await).await?;
+        redis::cmd("FLUSHALL").exec_async(&mut connect(redis).await?).await?;
         let one = Handler::start(kind, &redis.url, TIGHT)?;
         let other = Handler::start(kind, &redis.url, TIGHT)?;
         let name = format!("{}, two processes", kind.name());

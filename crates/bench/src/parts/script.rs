@@ -11,6 +11,7 @@ use transom_core::{Cost, Identity, Limits, Policy, PolicyName, Request};
 use transom_redis::{Keyspace, Script};
 use transom_tests::RedisServer;
 
+use super::connect;
 use crate::bench::Bench;
 use crate::load::{KEYS, user};
 use crate::machine::cpu_ns;
@@ -134,7 +135,7 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
     let server = RedisServer::process(&[]).await;
     let mut connections = Vec::new();
     for _ in 0..CONNECTIONS {
-        connections.push(server.connect().await);
+        connections.push(connect(&server).await?);
     }
     let mut reached: Vec<Reached> = KINDS.iter().map(|_| Reached::default()).collect();
     for number in 0..bench.rounds() {

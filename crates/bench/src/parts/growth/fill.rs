@@ -7,6 +7,7 @@ use transom_redis::Keyspace;
 use transom_tests::RedisServer;
 
 use crate::load::user;
+use crate::parts::connect;
 
 /// Units in each minute window of so many identities.
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +27,7 @@ const A_PIPELINE: u64 = 5_000;
 /// Empties Redis and writes minute windows as the script would have written them within the last
 /// minute, evenly spread.
 pub(super) async fn fill(redis: &RedisServer, prefix: &str, fill: Fill) -> Result<()> {
-    let mut connection = redis.connect().await;
+    let mut connection = connect(redis).await?;
     cmd("FLUSHALL").exec_async(&mut connection).await?;
     let (seconds, micros): (u64, u64) = cmd("TIME").query_async(&mut connection).await?;
     let now_us = seconds * 1_000_000 + micros;
