@@ -1,5 +1,6 @@
 //! When requests are due.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -13,6 +14,15 @@ pub(crate) enum Pace {
     Closed,
     /// So many are due every second, over all connections.
     PerSecond(u64),
+}
+
+impl fmt::Display for Pace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed => f.write_str("a closed loop"),
+            Self::PerSecond(rate) => write!(f, "{rate} a second"),
+        }
+    }
 }
 
 /// A pace that has begun.

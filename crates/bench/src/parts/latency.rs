@@ -86,7 +86,7 @@ async fn rounds(
     let mut latencies: Vec<Option<Histogram<u64>>> = systems.iter().map(|_| None).collect();
     for number in 0..bench.rounds() {
         for (place, system) in systems.iter().enumerate() {
-            bench.step(number, &format!("{} at {:?}", system.name, system.pace));
+            bench.step(number, &format!("{} at {}", system.name, system.pace));
             let tally = system::round(bench, redis, system, &mut reached[place]).await?;
             match &mut latencies[place] {
                 Some(all) => all.add(&tally.latency_ns)?,
