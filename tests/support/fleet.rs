@@ -129,6 +129,11 @@ impl Worker {
         Self { gateway: ANY_PORT, check: ANY_PORT, admin: ANY_PORT, child, log }
     }
 
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits until it has said where it listens, which it does when it has bound all.
     fn ready(&mut self) {
         let started = Instant::now();

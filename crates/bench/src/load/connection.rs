@@ -1,0 +1,135 @@
+//! A connection that sends one request and reads its answer, again and again.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// An answer that takes longer is a fault of the run.
+const ANSWER_WITHIN: Duration = Duration::from_secs(20);
+/// Fields in the head of an answer.
+const FIELDS: usize = 32;
+/// How a denial at `/v1/decide` begins.
+const DENIAL: &[u8] = br#"{"allowed":false"#;
+/// What only a decision without Redis has.
+const DEGRADED: &[u8] = br#""degraded":"#;
+/// The field of such a decision at the other faces.
+const DEGRADED_FIELD: &str = "x-ratelimit-degraded";
+
+/// What an answer says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    /// Whether the request passes.
+    pub(crate) allowed: bool,
+    /// Whether a worker decided without its Redis.
+    pub(crate) degraded: bool,
+}
+
+/// A keep-alive connection.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    stream: TcpStream,
+    request: Vec<u8>,
+    answer: Vec<u8>,
+}
+
+impl Connection {
+    /// Connects.
+    pub(crate) async fn open(server: SocketAddr) -> Result<Self> {
+        let stream = TcpStream::connect(server)
+            .await
+            .with_context(|| format!("cannot connect to {server}"))?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, request: Vec::with_capacity(512), answer: Vec::with_capacity(4_096) })
+    }
+
+    /// The bytes that [`exchange`](Self::exchange) sends.
+    pub(crate) const fn request(&mut self) -> &mut Vec<u8> {
+        &mut self.request
+    }
+
+    /// Sends the request and reads the whole answer.
+    pub(crate) async fn exchange(&mut self) -> Result<Verdict> {
+        self.stream.write_all(&self.request).await.context("a request could not be sent")?;
+        self.answer.clear();
+        timeout(ANSWER_WITHIN, self.read())
+            .await
+            .with_context(|| format!("no answer within {ANSWER_WITHIN:?}"))?
+    }
+
+    async fn read(&mut self) -> Result<Verdict> {
+        loop {
+            let read = self.stream.read_buf(&mut self.answer).await.context("a lost connection")?;
+            ensure!(read > 0, "a server has closed a connection");
+            if let Some(verdict) = parse(&self.answer)? {
+                return Ok(verdict);
+            }
+        }
+    }
+}
+
+/// What an answer says; `None` while it is not all there.
+fn parse(answer: &[u8]) -> Result<Option<Verdict>> {
+    let mut fields = [httparse::EMPTY_HEADER; FIELDS];
+    let mut head = httparse::Response::new(&mut fields);
+    let httparse::Status::Complete(begin) = head.parse(answer).context("this is no HTTP")? else {
+        return Ok(None);
+    };
+    let (mut length, mut degraded) = (None, false);
+    for field in head.headers.iter() {
+        if field.name.eq_ignore_ascii_case("content-length") {
+            length = std::str::from_utf8(field.value).ok().and_then(|text| text.parse().ok());
+        } else if field.name.eq_ignore_ascii_case(DEGRADED_FIELD) {
+            degraded = true;
+        }
+    }
+    let length: usize = length.context("an answer without a length")?;
+    let Some(body) = answer.get(begin..begin + length) else { return Ok(None) };
+    match head.code {
+        Some(200) => Ok(Some(Verdict {
+            allowed: !body.starts_with(DENIAL),
+            degraded: degraded || body.windows(DEGRADED.len()).any(|part| part == DEGRADED),
+        })),
+        Some(429) => Ok(Some(Verdict { allowed: false, degraded })),
+        code => bail!("an answer of {code:?}: {}", String::from_utf8_lossy(body)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(answer: &str) -> Option<Verdict> {
+        parse(answer.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn an_answer_is_read_to_its_end() {
+        let whole = "HTTP/1.1 200 OK\r\ncontent-length: 17\r\n\r\n{\"allowed\":false}";
+        for end in 0..whole.len() {
+            assert_eq!(verdict(&whole[..end]), None, "{end}");
+        }
+        assert_eq!(verdict(whole), Some(Verdict { allowed: false, degraded: false }));
+    }
+
+    #[test]
+    fn denials_and_what_was_decided_without_redis_are_told_apart() {
+        let limited = "HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\n\r\n";
+        assert_eq!(verdict(limited), Some(Verdict { allowed: false, degraded: false }));
+        let local = "HTTP/1.1 200 OK\r\nX-RateLimit-Degraded: timeout\r\ncontent-length: 0\r\n\r\n";
+        assert_eq!(verdict(local), Some(Verdict { allowed: true, degraded: true }));
+        let body =
+            "HTTP/1.1 200 OK\r\ncontent-length: 33\r\n\r\n{\"allowed\":true,\"degraded\":\"full\"}";
+        assert_eq!(verdict(body), Some(Verdict { allowed: true, degraded: true }));
+    }
+
+    #[test]
+    fn any_other_answer_is_a_fault_of_the_run() {
+        let broken = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n";
+        assert!(parse(broken.as_bytes()).is_err());
+        assert!(parse(b"HTTP/1.1 200 OK\r\n\r\n").is_err(), "a body without an end");
+    }
+}

@@ -1,0 +1,125 @@
+//! Limiters on Redis behind the same handler and the same load: how fast, and how exact.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context as _, Result};
+use futures_util::future::try_join_all;
+use transom_core::Limits;
+use transom_tests::RedisServer;
+use transom_tests::fleet::Fleet;
+
+use super::connect;
+use super::system::{self, HEAD, System};
+use crate::args::Kind;
+use crate::bench::Bench;
+use crate::load::{CONNECTIONS, Connection, KEYS, Traffic, decide_request};
+use crate::must::Figure;
+use crate::plot;
+use crate::process::Handler;
+use crate::report::Section;
+use crate::stats::grouped;
+
+const PEERS: [Kind; 3] = [Kind::LimitadorRedis, Kind::TwoSteps, Kind::Textbook];
+/// Limits that callers at once must not get past.
+const TIGHT: Limits = Limits { minute: 8, second: 8 };
+
+pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
+    let redis = RedisServer::process(&[]).await;
+    let limits = Limits::DEFAULT;
+    let worker = system::workers(&redis.url, "peers", limits, 1);
+    let handlers: Vec<Handler> = PEERS
+        .into_iter()
+        .map(|kind| Handler::start(kind, &redis.url, limits))
+        .collect::<Result<_>>()?;
+    let own = System::of_workers("transom", &worker, Traffic::decide(KEYS));
+    let mut systems = vec![own.held_to(bench, limits)];
+    for (handler, kind) in handlers.iter().zip(PEERS) {
+        systems.push(System::of_handler(handler, kind, Traffic::decide(KEYS)));
+    }
+    let reached = system::rounds(bench, &redis, &systems).await?;
+    bench.findings.ratio(Figure::PeerOnRedis, reached[0].rate.against(&reached[1].rate));
+
+    let mut section = Section::new("On Redis");
+    section.say(
+        "The same load of 20,000 identities, 60 a minute and 2 a second, 64 connections in a \
+         closed loop. *limitador-redis* is the crate limitador 0.6.0 on its Redis storage: fixed \
+         windows, three round trips for an admission; 0.14 does it in two, but no version after \
+         0.6 builds with that storage alone. *two-steps* stands for it: the same fixed windows in \
+         two round trips on a connection that all share, without the crate's own work. *textbook* takes a connection out of a deadpool for every request and calls a \
+         plain script on two sorted sets. All stand behind the same handler. The ratio is to \
+         limitador.",
+    );
+    let rows = systems.iter().zip(&reached);
+    let rows: Vec<_> =
+        rows.map(|(system, own)| system::row(&system.name, own, &reached[1])).collect();
+    section.table(&HEAD, &rows);
+    let title = "Answers a second against limitador on Redis";
+    plot::bars(&bench.plots.join("peers.svg"), title, &system::ratio_bars(&systems, &reached, 1))?;
+    section.plot("peers.svg", title);
+    over_admission(bench, &redis, &mut section).await?;
+    Ok(section)
+}
+
+/// Many callers at once on one key after the other.
+async fn over_admission(
+    bench: &mut Bench,
+    redis: &RedisServer,
+    section: &mut Section,
+) -> Result<()> {
+    let keys: u32 = bench.either(200, 10);
+    let workers: Fleet = system::workers(&redis.url, "tight", TIGHT, 2);
+    let mut rows = Vec::new();
+    let found = at_once(bench, "transom, two workers", &workers.check_addresses(), keys).await?;
+    bench.findings.add(Figure::OverAdmitted, found.above);
+    rows.push(found.row("transom, two workers", keys));
+    for kind in PEERS {
+        // Its keys of before are those of the load.
+        redis::cmd("FLUSHALL").exec_async(&mut connect(redis).await?).await?;
+        let one = Handler::start(kind, &redis.url, TIGHT)?;
+        let other = Handler::start(kind, &redis.url, TIGHT)?;
+        let name = format!("{}, two processes", kind.name());
+        let found = at_once(bench, &name, &[one.address, other.address], keys).await?;
+        rows.push(found.row(&name, keys));
+    }
+    section.say(&format!(
+        "Over-admission: {CONNECTIONS} callers at once on a key with a limit of {} a minute and as \
+         many a second, {keys} keys one after the other.",
+        TIGHT.minute
+    ));
+    let head = ["", "due", "admitted", "most on one key", "above the limit"];
+    section.table(&head, &rows);
+    Ok(())
+}
+
+struct AtOnce {
+    admitted: u64,
+    most: u64,
+    above: u64,
+}
+
+impl AtOnce {
+    fn row(&self, name: &str, keys: u32) -> Vec<String> {
+        let due = u64::from(keys) * u64::from(TIGHT.minute);
+        let numbers = [due, self.admitted, self.most, self.above].map(grouped);
+        [name.to_owned()].into_iter().chain(numbers).collect()
+    }
+}
+
+async fn at_once(bench: &Bench, name: &str, servers: &[SocketAddr], keys: u32) -> Result<AtOnce> {
+    bench.step(0, &format!("callers at once, {name}"));
+    let open = (0..CONNECTIONS).map(|number| Connection::open(servers[number % servers.len()]));
+    let mut callers = try_join_all(open).await?;
+    let mut found = AtOnce { admitted: 0, most: 0, above: 0 };
+    for key in 0..keys {
+        let asked = callers.iter_mut().map(|caller| {
+            decide_request(caller.request(), key);
+            caller.exchange()
+        });
+        let verdicts = try_join_all(asked).await.with_context(|| name.to_owned())?;
+        let admitted = u64::try_from(verdicts.iter().filter(|it| it.allowed).count())?;
+        found.admitted += admitted;
+        found.most = found.most.max(admitted);
+        found.above += admitted.saturating_sub(u64::from(TIGHT.minute));
+    }
+    Ok(found)
+}
