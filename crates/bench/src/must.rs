@@ -71,6 +71,17 @@ const BOUNDS: [(Figure, &str, Bound); 9] = [
     (Figure::OverAdmitted, "over-admissions in any of it", Bound::Count(0)),
 ];
 
+impl Figure {
+    /// The ratio that is asked for, in thousandths; 0 where a number is.
+    pub(crate) fn ratio(self) -> u64 {
+        let bound = BOUNDS.iter().find(|(figure, ..)| *figure == self).map(|(_, _, bound)| bound);
+        match bound {
+            Some(Bound::AtLeast(ratio) | Bound::AtMost(ratio)) => ratio.0,
+            Some(Bound::Count(_)) | None => 0,
+        }
+    }
+}
+
 /// What was found for each figure.
 #[derive(Debug, Default)]
 pub(crate) struct Findings(BTreeMap<Figure, u64>);

@@ -141,10 +141,20 @@ where
     Ok(())
 }
 
+/// A bar of one or more parts, with text at its end.
+#[derive(Clone, Debug)]
+pub(crate) struct Bar {
+    pub(crate) name: String,
+    pub(crate) parts: Vec<u64>,
+    pub(crate) shown: String,
+}
+
 const BAR: i32 = 20;
 const BAR_PITCH: i32 = 32;
 const BARS_LEFT: i32 = 230;
 const BARS_TOP: i32 = 50;
+/// Between the names of the parts of bars.
+const NAME_PITCH: i32 = 120;
 
 /// Draws one bar for each value, with the value as text at its end.
 ///
@@ -152,26 +162,50 @@ const BARS_TOP: i32 = 50;
 ///
 /// A file that cannot be written.
 pub(crate) fn bars(file: &Path, title: &str, bars: &[(String, u64, String)]) -> Result<()> {
+    let bar = |(name, value, shown): &(String, u64, String)| Bar {
+        name: name.clone(),
+        parts: vec![*value],
+        shown: shown.clone(),
+    };
+    stacked(file, title, &[], &bars.iter().map(bar).collect::<Vec<_>>())
+}
+
+/// Draws bars of parts, which are named above them where they have names.
+///
+/// # Errors
+///
+/// A file that cannot be written.
+pub(crate) fn stacked(file: &Path, title: &str, names: &[&str], bars: &[Bar]) -> Result<()> {
     let count = i32::try_from(bars.len())?;
-    let height = u32::try_from(BARS_TOP + count * BAR_PITCH + 12)?;
+    let first = if names.is_empty() { BARS_TOP } else { BARS_TOP + BAR_PITCH };
+    let height = u32::try_from(first + count * BAR_PITCH + 12)?;
     let root = SVGBackend::new(file, (WIDTH, height)).into_drawing_area();
     root.fill(&GROUND)?;
     root.draw(&Text::new(title.to_owned(), (16, 16), text(17)))?;
-    let highest = bars.iter().map(|bar| bar.1).max().unwrap_or(0).max(1);
+    let right_of = |left, top, colour: RGBColor, width| {
+        Rectangle::new([(left, top), (left + width, top + BAR)], colour.filled())
+    };
+    let name_at = text(13).pos(Pos::new(HPos::Right, VPos::Center));
+    let value_at = text(13).pos(Pos::new(HPos::Left, VPos::Center));
+    for ((place, name), colour) in (0..).zip(names).zip(COLOURS) {
+        let left = BARS_LEFT + place * NAME_PITCH;
+        root.draw(&right_of(left, BARS_TOP, colour, BAR))?;
+        let at = (left + BAR + 6, BARS_TOP + BAR / 2);
+        root.draw(&Text::new((*name).to_owned(), at, value_at.clone()))?;
+    }
+    let length = |bar: &Bar| bar.parts.iter().sum::<u64>();
+    let longest = i64::try_from(bars.iter().map(length).max().unwrap_or(0).max(1))?;
     let room = i64::from(WIDTH) - i64::from(BARS_LEFT) - 110;
-    for (place, (name, value, shown)) in (0..).zip(bars) {
-        let top = BARS_TOP + place * BAR_PITCH;
-        let length = i32::try_from(i64::try_from(*value)? * room / i64::try_from(highest)?)?;
-        let name_at = text(13).pos(Pos::new(HPos::Right, VPos::Center));
-        let value_at = text(13).pos(Pos::new(HPos::Left, VPos::Center));
+    for (place, bar) in (0..).zip(bars) {
+        let (top, mut left) = (first + place * BAR_PITCH, BARS_LEFT);
         let middle = top + BAR / 2;
-        root.draw(&Text::new(name.clone(), (BARS_LEFT - 10, middle), name_at))?;
-        root.draw(&Rectangle::new(
-            [(BARS_LEFT, top), (BARS_LEFT + length.max(1), top + BAR)],
-            COLOURS[0].filled(),
-        ))?;
-        let end = BARS_LEFT + length.max(1) + 8;
-        root.draw(&Text::new(shown.clone(), (end, middle), value_at))?;
+        root.draw(&Text::new(bar.name.clone(), (BARS_LEFT - 10, middle), name_at.clone()))?;
+        for (part, colour) in bar.parts.iter().zip(COLOURS) {
+            let width = i32::try_from(i64::try_from(*part)? * room / longest)?.max(1);
+            root.draw(&right_of(left, top, colour, width))?;
+            left += width;
+        }
+        root.draw(&Text::new(bar.shown.clone(), (left + 8, middle), value_at.clone()))?;
     }
     root.present()?;
     Ok(())

@@ -8,6 +8,7 @@ mod instructions;
 mod latency;
 mod memory;
 mod peers;
+mod profile;
 mod script;
 mod system;
 
@@ -48,6 +49,8 @@ pub(crate) enum Part {
     Instructions,
     /// Redis Cluster
     Cluster,
+    /// Time of the cores in generator, server and Redis for an answer
+    Profile,
 }
 
 impl Part {
@@ -63,6 +66,7 @@ impl Part {
             Self::Bytes => "bytes",
             Self::Instructions => "instructions",
             Self::Cluster => "cluster",
+            Self::Profile => "profile",
         }
     }
 
@@ -77,6 +81,7 @@ impl Part {
             Self::Bytes => bytes::measure(bench).await,
             Self::Instructions => instructions::measure(bench),
             Self::Cluster => Ok(cluster::section()),
+            Self::Profile => profile::measure(bench).await,
         }
     }
 }

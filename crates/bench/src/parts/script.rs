@@ -211,7 +211,8 @@ async fn round(
     }
     let (elapsed, cpu) = (started.elapsed(), cpu_ns(pid) - cpu_before);
     let decisions = passes * u64::from(KEYS);
-    let (calls, script_us) = evalsha(&mut connections[0]).await?;
+    let stats = evalsha(&mut connections[0]).await?;
+    let (calls, script_us) = stats.context("no EVALSHA in INFO commandstats")?;
     let elapsed_us = u64::try_from(elapsed.as_micros())?.max(1);
     reached.rate.push(decisions * 1_000_000 / elapsed_us);
     reached.per_core_second.push(decisions * 1_000_000 / (cpu / 1_000).max(1));
@@ -239,13 +240,14 @@ async fn pass(connections: &mut [MultiplexedConnection], pipelines: &[Pipeline])
     Ok(())
 }
 
-/// Calls of EVALSHA and the time in them, since the statistics were reset.
-async fn evalsha(connection: &mut MultiplexedConnection) -> Result<(u64, u64)> {
+/// Calls of EVALSHA and the microseconds in them, since the statistics were reset; `None` if there
+/// was none.
+pub(super) async fn evalsha(connection: &mut MultiplexedConnection) -> Result<Option<(u64, u64)>> {
     let stats: String = cmd("INFO").arg("commandstats").query_async(connection).await?;
     let line = stats.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:"));
     let field = |name: &str| {
         let fields = line?.split(',').find_map(|field| field.strip_prefix(name))?;
         fields.strip_prefix('=')?.parse().ok()
     };
-    field("calls").zip(field("usec")).context("no EVALSHA in INFO commandstats")
+    Ok(field("calls").zip(field("usec")))
 }

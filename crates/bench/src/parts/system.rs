@@ -36,7 +36,7 @@ pub(super) fn workers(redis_url: &str, prefix: &str, limits: Limits, number: usi
 pub(super) struct System {
     pub(super) name: String,
     servers: Vec<SocketAddr>,
-    pids: Vec<u32>,
+    pub(super) pids: Vec<u32>,
     traffic: Traffic,
     connections: usize,
     pub(super) pace: Pace,
@@ -84,6 +84,13 @@ impl System {
     /// The same at a constant rate.
     pub(super) fn at(self, per_second: u64) -> Self {
         Self { pace: Pace::PerSecond(per_second), ..self }
+    }
+
+    /// Counts what a round of it has admitted above what was due.
+    pub(super) fn judge(&self, bench: &mut Bench, tally: &Tally) {
+        if let Some(due) = self.due {
+            bench.findings.add(Figure::OverAdmitted, tally.above(due));
+        }
     }
 
     /// One round.
@@ -137,9 +144,7 @@ pub(super) async fn round(
     reached.p99_ns.push(tally.quantile_ns(0.99));
     reached.denied.push(tally.denied_per_mille());
     reached.degraded += tally.degraded;
-    if let Some(due) = system.due {
-        bench.findings.add(Figure::OverAdmitted, tally.above(due));
-    }
+    system.judge(bench, &tally);
     Ok(tally)
 }
 
