@@ -10,8 +10,8 @@ use crate::parts::Part;
 /// Measures Transom and what it is compared with, on this machine.
 ///
 /// Starts Redis servers, workers and handlers on free ports of loopback, and ends them. Writes
-/// benchmarks.md and benchmarks/*.svg. A whole run takes about half an hour; nothing else should
-/// run on the machine. Exit codes: 0 done, 1 something could not be measured, 2 usage.
+/// benchmarks.md and benchmarks/*.svg. A whole run takes less than 25 minutes; nothing else should
+/// run on the machine. With --only, what was measured of the other parts before stays. Exit codes: 0 done, 1 something could not be measured, 2 usage.
 #[derive(Debug, Parser)]
 #[command(name = "transom-bench", version, max_term_width = 100)]
 pub(crate) struct Args {
@@ -19,7 +19,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME")]
     pub(crate) only: Vec<Part>,
 
-    /// Name the parts and end
+    /// Name the parts, with the minutes that each takes, and end
     #[arg(long)]
     pub(crate) list: bool,
 
@@ -27,7 +27,8 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) quick: bool,
 
-    /// Where to write; by default the folder docs of the repository
+    /// Where to write, and keep the results that the page is made of; by default the folder docs of
+    /// the repository, and target/bench, and with --quick target/bench/quick
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
 
@@ -73,12 +74,8 @@ pub(crate) enum Kind {
     Ping,
     /// Two sorted sets in a plain script, a connection out of deadpool for every request
     Textbook,
-    /// The crate limitador on its Redis storage
-    LimitadorRedis,
     /// Fixed windows, read in one round trip and written in a second one
     TwoSteps,
-    /// The crate limitador in memory
-    LimitadorMemory,
     /// The crate governor, one limiter for each window
     Governor,
     /// RateLimitLayer of transom-tower on Redis

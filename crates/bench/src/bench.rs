@@ -19,7 +19,7 @@ pub(crate) struct Bench {
     /// What the table of bounds is made of.
     pub(crate) findings: Findings,
     progress: ProgressBar,
-    part: &'static str,
+    part: String,
 }
 
 impl Bench {
@@ -34,7 +34,7 @@ impl Bench {
         let progress = ProgressBar::no_length();
         let style = "{spinner} {elapsed_precise}  {msg}";
         progress.set_style(ProgressStyle::with_template(style)?);
-        Ok(Self { quick, plots, findings: Findings::default(), progress, part: "" })
+        Ok(Self { quick, plots, findings: Findings::default(), progress, part: String::new() })
     }
 
     /// Rounds that a median is taken of.
@@ -44,12 +44,12 @@ impl Bench {
 
     /// How long a load lasts in one round, the warm-up left out.
     pub(crate) const fn lasts(&self) -> Duration {
-        Duration::from_millis(if self.quick { 300 } else { 3_000 })
+        Duration::from_millis(if self.quick { 300 } else { 2_500 })
     }
 
     /// How long a load is warmed up.
     pub(crate) const fn warm_up(&self) -> Duration {
-        Duration::from_millis(if self.quick { 100 } else { 1_000 })
+        Duration::from_millis(if self.quick { 100 } else { 500 })
     }
 
     /// The first number in a whole run, the second in a quick one.
@@ -58,7 +58,7 @@ impl Bench {
     }
 
     /// The part that is measured from here on.
-    pub(crate) fn begin(&mut self, part: &'static str) {
+    pub(crate) fn begin(&mut self, part: String) {
         self.part = part;
     }
 

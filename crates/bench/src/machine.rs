@@ -78,6 +78,13 @@ pub(crate) fn description() -> String {
     format!("{} cores, {} on {}", cores(), std::env::consts::OS, std::env::consts::ARCH)
 }
 
+/// What time it is, UTC.
+pub(crate) fn time() -> String {
+    #[expect(clippy::disallowed_methods, reason = "says when a part ran, and decides nothing")]
+    let now = std::time::SystemTime::now();
+    humantime::format_rfc3339_seconds(now).to_string()
+}
+
 /// The version of the `redis-server` that is started; `None` where there is none.
 pub(crate) fn redis_version() -> Option<String> {
     let said = Command::new("redis-server").arg("--version").output().ok()?;

@@ -8,12 +8,15 @@ mod load;
 mod machine;
 mod must;
 mod parts;
+mod peer;
 mod plot;
 mod process;
 mod report;
+mod results;
 mod scripts;
 mod serve;
 mod stats;
+mod timed;
 
 use std::io::Write as _;
 use std::process::ExitCode;

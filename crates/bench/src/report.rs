@@ -1,17 +1,19 @@
-//! The page that is written, whole, at the end of a run.
+//! A part of the page.
 
 use std::fmt::Write as _;
 
-/// A part of the page.
+/// What one part of a run has to say.
 #[derive(Debug, Default)]
 pub(crate) struct Section {
+    title: String,
     text: String,
+    not_measured: Vec<String>,
 }
 
 impl Section {
     /// Begins with a title.
     pub(crate) fn new(title: &str) -> Self {
-        Self { text: format!("## {title}\n\n") }
+        Self { title: title.to_owned(), ..Self::default() }
     }
 
     /// A paragraph.
@@ -35,8 +37,13 @@ impl Section {
         let _ = write!(self.text, "![{shows}](benchmarks/{file})\n\n");
     }
 
-    /// The text of this part.
-    pub(crate) fn text(&self) -> &str {
-        &self.text
+    /// Names what this part could not measure, and why.
+    pub(crate) fn not_measured(&mut self, what: &str, reason: &anyhow::Error) {
+        self.not_measured.push(format!("{what}: {reason:#}"));
+    }
+
+    /// Title, text, and what was not measured.
+    pub(crate) fn into_parts(self) -> (String, String, Vec<String>) {
+        (self.title, self.text, self.not_measured)
     }
 }

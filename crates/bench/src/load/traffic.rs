@@ -2,6 +2,8 @@
 
 use std::io::Write as _;
 
+use crate::timed::FIRST;
+
 /// A path under a policy that admits a caller once a minute.
 pub(crate) const SPENT_PATH: &str = "/v1/spent";
 /// A path under no policy but the default one.
@@ -76,14 +78,6 @@ impl Traffic {
         };
         caller as usize
     }
-}
-
-/// The longest caller's number has as many digits as the shortest, so that requests are of a size.
-const FIRST: u32 = 10_000_000;
-
-/// The identity of a caller's number.
-pub(crate) fn user(caller: u32) -> String {
-    (FIRST + caller).to_string()
 }
 
 fn decide(request: &mut Vec<u8>, caller: u32, path: &str) -> std::io::Result<()> {

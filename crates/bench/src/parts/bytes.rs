@@ -12,11 +12,11 @@ use transom_tests::{RedisServer, clock};
 
 use super::connect;
 use crate::bench::Bench;
-use crate::load::user;
 use crate::must::Figure;
 use crate::plot::{self, Axes, Line, place};
 use crate::report::Section;
 use crate::stats::{grouped, median};
+use crate::timed::user;
 
 const LIMITS: [u32; 5] = [60, 128, 129, 1_000, 10_000];
 const FIRST_US: u64 = 1_800_000_000_000_000;

@@ -10,13 +10,13 @@ use crate::bench::Bench;
 use crate::load::{Callers, Face, KEYS, Traffic};
 use crate::must::Figure;
 use crate::plot;
-use crate::process::Handler;
+use crate::process::{Handler, Program};
 use crate::report::Section;
 use crate::stats::{grouped, micros};
 
 pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
     let (redis, limits) = (RedisServer::process(&[]).await, Limits::DEFAULT);
-    let handler = |kind| Handler::start(kind, &redis.url, limits);
+    let handler = |kind| Handler::start(Program::Own(kind), &redis.url, limits);
     let (noop, ping) = (handler(Kind::Noop)?, handler(Kind::Ping)?);
     let tower = handler(Kind::Tower)?;
     let worker = system::workers(&redis.url, "faces", limits, 1);
@@ -28,12 +28,12 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
     let gateway = vec![worker.workers[0].gateway];
     let held = |system: System| system.held_to(bench, limits);
     let systems = [
-        System::of_handler(&noop, Kind::Noop, decide.clone()),
-        System::of_handler(&ping, Kind::Ping, decide.clone()),
+        System::of_handler(&noop, decide.clone()),
+        System::of_handler(&ping, decide.clone()),
         held(System::of_workers("decide", &worker, decide.clone())),
         held(System::of_workers("check", &worker, get(Face::Check))),
         held(System::new("gateway", gateway, vec![pid], get(Face::Get))),
-        held(System::of_handler(&tower, Kind::Tower, get(Face::Get))),
+        held(System::of_handler(&tower, get(Face::Get))),
         held(System::of_workers("decide, in process", &local, decide)),
     ];
     let reached = system::rounds(bench, &redis, &systems).await?;

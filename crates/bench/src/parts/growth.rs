@@ -14,7 +14,7 @@ use crate::bench::Bench;
 use crate::load::{Callers, Face, KEYS, Traffic};
 use crate::must::Figure;
 use crate::plot::{self, Axes, Line, place};
-use crate::process::Handler;
+use crate::process::{Handler, Program};
 use crate::report::Section;
 use crate::stats::{PerMille, grouped};
 
@@ -147,14 +147,10 @@ async fn denials(bench: &mut Bench, redis: &RedisServer, section: &mut Section) 
 
 async fn hot_key(bench: &mut Bench, redis: &RedisServer, section: &mut Section) -> Result<()> {
     let worker = system::workers(&redis.url, PREFIX, Limits::DEFAULT, 1);
-    let noop = Handler::start(Kind::Noop, &redis.url, Limits::DEFAULT)?;
+    let noop = Handler::start(Program::Own(Kind::Noop), &redis.url, Limits::DEFAULT)?;
     let hot = decide("one key", &worker, 1).held_to(bench, Limits::DEFAULT);
     let cases = [
-        Case {
-            x: 0,
-            system: System::of_handler(&noop, Kind::Noop, Traffic::decide(1)),
-            fill: Fill::NOTHING,
-        },
+        Case { x: 0, system: System::of_handler(&noop, Traffic::decide(1)), fill: Fill::NOTHING },
         Case { x: 1, system: hot, fill: Fill::NOTHING },
     ];
     let reached = sweep(bench, redis, &cases).await?;

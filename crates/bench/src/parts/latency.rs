@@ -11,7 +11,7 @@ use crate::bench::Bench;
 use crate::load::{KEYS, Traffic};
 use crate::must::Figure;
 use crate::plot::{self, Axes, Line, place};
-use crate::process::Handler;
+use crate::process::{Handler, Program};
 use crate::report::Section;
 use crate::stats::{grouped, millis};
 
@@ -23,14 +23,14 @@ const QUANTILES: [f64; 7] = [0.5, 0.75, 0.9, 0.99, 0.999, 0.9999, 1.0];
 
 pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
     let (redis, limits) = (RedisServer::process(&[]).await, Limits::DEFAULT);
-    let noop = Handler::start(Kind::Noop, &redis.url, limits)?;
-    let ping = Handler::start(Kind::Ping, &redis.url, limits)?;
+    let noop = Handler::start(Program::Own(Kind::Noop), &redis.url, limits)?;
+    let ping = Handler::start(Program::Own(Kind::Ping), &redis.url, limits)?;
     let worker = system::workers(&redis.url, "latency", limits, 1);
     let traffic = Traffic::decide(KEYS);
     let all = || {
         [
-            System::of_handler(&noop, Kind::Noop, traffic.clone()),
-            System::of_handler(&ping, Kind::Ping, traffic.clone()),
+            System::of_handler(&noop, traffic.clone()),
+            System::of_handler(&ping, traffic.clone()),
             System::of_workers("decide", &worker, traffic.clone()),
         ]
     };

@@ -1,9 +1,9 @@
 //! Limiters in memory: in process, for a decision, and behind the same handler.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use futures_util::FutureExt as _;
 use transom_core::{Cost, Identity, Limiter as _, Limits, Policy, PolicyName, Request};
 use transom_local::LocalLimiter;
@@ -12,44 +12,46 @@ use transom_tests::RedisServer;
 use super::system::{self, HEAD, System};
 use crate::args::Kind;
 use crate::bench::Bench;
-use crate::load::{KEYS, Traffic, user};
+use crate::load::{KEYS, Traffic};
+use crate::peer;
 use crate::plot;
-use crate::process::Handler;
+use crate::process::{Handler, Program};
 use crate::report::Section;
-use crate::serve::{Governor, LimitadorMemory};
+use crate::serve::Governor;
 use crate::stats::{Series, grouped};
+use crate::timed::{self, Check, user};
 
 /// Threads that decide at once.
 const THREADS: [usize; 2] = [1, 2];
 
-/// Whether one request of a caller passes, given the caller's text as a handler has it.
-type Check = Box<dyn Fn(&str) -> Result<bool> + Send + Sync>;
+/// How long a limiter that has seen nobody yet takes.
+type Take = fn(&Work, usize) -> Result<Duration>;
 
-/// A limiter that has seen nobody yet.
-type Make = fn() -> Result<Check>;
+const LIMITERS: [(&str, Take); 3] =
+    [("transom-local", local), ("governor", governor), (LIMITADOR, limitador)];
+/// The one that is a program of its own.
+const LIMITADOR: &str = "limitador, in memory";
 
-const LIMITERS: [(&str, Make); 3] =
-    [("transom-local", local), ("governor", governor), ("limitador, in memory", limitador)];
-
-fn local() -> Result<Check> {
+fn local(work: &Work, threads: usize) -> Result<Duration> {
     let limiter = LocalLimiter::new(1_000_000);
     let policy = Arc::new(Policy::new(PolicyName::default(), Limits::DEFAULT));
-    Ok(Box::new(move |caller| {
+    let check: Check = Box::new(move |caller| {
         let request = Request::new(Identity::user(caller)?, Arc::clone(&policy), Cost::ONE);
         let decided = limiter.admit(&request).now_or_never();
         let Some(decision) = decided.transpose()? else { anyhow::bail!("no decision at once") };
         Ok(decision.allowed)
-    }))
+    });
+    timed::run(&check, &work.callers, work.times, threads)
 }
 
-fn governor() -> Result<Check> {
+fn governor(work: &Work, threads: usize) -> Result<Duration> {
     let limiter = Governor::new(Limits::DEFAULT)?;
-    Ok(Box::new(move |caller| Ok(limiter.check(caller))))
+    let check: Check = Box::new(move |caller| Ok(limiter.check(caller)));
+    timed::run(&check, &work.callers, work.times, threads)
 }
 
-fn limitador() -> Result<Check> {
-    let limiter = LimitadorMemory::new(Limits::DEFAULT);
-    Ok(Box::new(move |caller| limiter.check(caller)))
+fn limitador(work: &Work, threads: usize) -> Result<Duration> {
+    peer::time(work.callers.len(), work.times, threads)
 }
 
 /// Callers, and how often each of them asks.
@@ -80,21 +82,34 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
             times: bench.either(50, 2),
         },
     ];
+    let limiters = match peer::binary() {
+        Ok(_) => &LIMITERS[..],
+        Err(reason) => {
+            section.not_measured(LIMITADOR, &reason);
+            &LIMITERS[..2]
+        }
+    };
     for work in &works {
         for threads in THREADS {
-            in_process(bench, &mut section, work, threads)?;
+            in_process(bench, &mut section, limiters, work, threads)?;
         }
     }
     behind_a_handler(bench, &mut section).await?;
     Ok(section)
 }
 
-fn in_process(bench: &Bench, section: &mut Section, work: &Work, threads: usize) -> Result<()> {
-    let mut reached: Vec<Series> = LIMITERS.iter().map(|_| Series::default()).collect();
+fn in_process(
+    bench: &Bench,
+    section: &mut Section,
+    limiters: &[(&str, Take)],
+    work: &Work,
+    threads: usize,
+) -> Result<()> {
+    let mut reached: Vec<Series> = limiters.iter().map(|_| Series::default()).collect();
     for number in 0..bench.rounds() {
-        for ((name, make), reached) in LIMITERS.iter().zip(&mut reached) {
+        for ((name, take), reached) in limiters.iter().zip(&mut reached) {
             bench.step(number, &format!("{name}, {}, {threads} threads", work.name));
-            let elapsed_ns = u64::try_from(run(&*make()?, work, threads)?.as_nanos())?;
+            let elapsed_ns = u64::try_from(take(work, threads)?.as_nanos())?;
             let calls = u64::try_from(work.callers.len())? * u64::from(work.times);
             reached.push(calls * 1_000_000 / (elapsed_ns / 1_000).max(1));
         }
@@ -107,56 +122,26 @@ fn in_process(bench: &Bench, section: &mut Section, work: &Work, threads: usize)
             own.against(&reached[1]).to_string(),
         ]
     };
-    let rows: Vec<_> = LIMITERS.iter().zip(&reached).map(row).collect();
+    let rows: Vec<_> = limiters.iter().zip(&reached).map(row).collect();
     let of = if threads == 1 { "1 thread".to_owned() } else { format!("{threads} threads") };
     let title = format!("{}, {of}", work.name);
     section.table(&[&title, "decisions a second", "ns a decision", "ratio"], &rows);
     Ok(())
 }
 
-/// Every caller as often as it asks; the threads share the callers.
-fn run(
-    check: &(dyn Fn(&str) -> Result<bool> + Send + Sync),
-    work: &Work,
-    threads: usize,
-) -> Result<Duration> {
-    let started = Instant::now();
-    let shares = work.callers.chunks(work.callers.len().div_ceil(threads));
-    std::thread::scope(|scope| {
-        let deciding: Vec<_> = shares
-            .map(|share| {
-                scope.spawn(move || {
-                    let mut admitted = 0_usize;
-                    for _ in 0..work.times {
-                        for caller in share {
-                            admitted += usize::from(check(caller)?);
-                        }
-                    }
-                    ensure!(admitted >= share.len(), "a first request was denied");
-                    Ok(())
-                })
-            })
-            .collect();
-        for thread in deciding {
-            thread.join().map_err(|_| anyhow::anyhow!("a thread has ended badly"))??;
-        }
-        Ok(started.elapsed())
-    })
-}
-
 async fn behind_a_handler(bench: &mut Bench, section: &mut Section) -> Result<()> {
     // Nobody asks it; what a round costs Redis is 0.
     let redis = RedisServer::process(&[]).await;
-    let handler = |kind| Handler::start(kind, &redis.url, Limits::DEFAULT);
-    let kinds = [Kind::Noop, Kind::Governor, Kind::LimitadorMemory];
-    let handlers = [handler(kinds[0])?, handler(kinds[1])?, handler(kinds[2])?];
+    let handler = |program| Handler::start(program, &redis.url, Limits::DEFAULT);
+    let mut handlers =
+        vec![handler(Program::Own(Kind::Noop))?, handler(Program::Own(Kind::Governor))?];
+    if peer::binary().is_ok() {
+        handlers.push(handler(Program::LIMITADOR_MEMORY)?);
+    }
     let worker = system::workers("", "memory", Limits::DEFAULT, 1);
     let traffic = Traffic::decide(KEYS);
-    let mut systems: Vec<_> = handlers
-        .iter()
-        .zip(kinds)
-        .map(|(handler, kind)| System::of_handler(handler, kind, traffic.clone()))
-        .collect();
+    let mut systems: Vec<_> =
+        handlers.iter().map(|handler| System::of_handler(handler, traffic.clone())).collect();
     let own = System::of_workers("transom, in process", &worker, traffic);
     systems.push(own.held_to(bench, Limits::DEFAULT));
     let reached = system::rounds(bench, &redis, &systems).await?;

@@ -12,9 +12,9 @@ mod profile;
 mod script;
 mod system;
 
-use std::fmt::Write as _;
 use std::io::Write as _;
-use std::time::Duration;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use clap::ValueEnum;
@@ -27,6 +27,7 @@ use crate::args::Args;
 use crate::bench::Bench;
 use crate::machine;
 use crate::report::Section;
+use crate::results::{Measured, Results};
 
 /// A part of the run, by the name of its section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -54,8 +55,29 @@ pub(crate) enum Part {
 }
 
 impl Part {
+    /// In the order of the page.
+    pub(crate) fn all() -> impl Iterator<Item = Self> + Clone {
+        Self::value_variants().iter().copied()
+    }
+
+    /// Seconds of a whole run of it, on two cores that nothing else uses.
+    const fn takes_s(self) -> u64 {
+        match self {
+            Self::Script => 60,
+            Self::Faces => 110,
+            Self::Latency => 200,
+            Self::Memory => 120,
+            Self::Peers => 90,
+            Self::Growth => 600,
+            Self::Bytes => 60,
+            Self::Instructions => 60,
+            Self::Cluster => 60,
+            Self::Profile => 70,
+        }
+    }
+
     /// As it is typed.
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Script => "script",
             Self::Faces => "faces",
@@ -97,86 +119,95 @@ async fn connect(server: &RedisServer) -> Result<MultiplexedConnection> {
     Ok(client.get_multiplexed_async_connection_with_config(&config).await?)
 }
 
-/// Names the parts.
+/// Names the parts, and says how long they take.
 pub(crate) fn list() -> Result<()> {
-    for part in Part::value_variants() {
+    let mut out = std::io::stdout();
+    for part in Part::all() {
         let value = part.to_possible_value().context("a part without a name")?;
         let help = value.get_help().map(ToString::to_string).unwrap_or_default();
-        writeln!(std::io::stdout(), "{:14}{help}", part.name())?;
+        writeln!(out, "{:14}{:>5}  {help}", part.name(), minutes(part.takes_s()))?;
     }
+    let all = Part::all().map(Part::takes_s).sum();
+    writeln!(
+        out,
+        "{:14}{:>5}  minutes, without what is built at the first run",
+        "all",
+        minutes(all)
+    )?;
     Ok(())
 }
 
+/// `m:ss`.
+fn minutes(seconds: u64) -> String {
+    format!("{}:{:02}", seconds / 60, seconds % 60)
+}
+
 /// Measures, and writes the page. A part that cannot be measured is named in it, and the others
-/// are measured all the same.
+/// are measured all the same; what was measured of it before stays.
 pub(crate) fn measure(args: &Args) -> Result<()> {
-    let version =
-        machine::redis_version().context("redis-server is missing: ./test installs it")?;
-    let out = args.out.clone().unwrap_or_else(|| repository().join("docs"));
-    let mut bench = Bench::new(args.quick, out.join("benchmarks"))?;
-    let asked = |part: &&Part| args.only.is_empty() || args.only.contains(part);
-    let (mut sections, mut failed, mut left_out) = (Vec::new(), Vec::new(), Vec::new());
+    let redis = machine::redis_version().context("redis-server is missing: ./test installs it")?;
+    let places = Places::of(args);
+    let mut bench = Bench::new(args.quick, places.page.join("benchmarks"))?;
+    let parts: Vec<Part> =
+        Part::all().filter(|part| args.only.is_empty() || args.only.contains(part)).collect();
+    let mut results =
+        if args.only.is_empty() { Results::default() } else { Results::read(&places.results)? };
+    let mut failed = Vec::new();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    for part in Part::value_variants() {
-        if !asked(&part) {
-            left_out.push(part.name());
-            continue;
-        }
-        bench.begin(part.name());
+    for (number, part) in parts.iter().enumerate() {
+        let expected = if args.quick { "seconds".to_owned() } else { minutes(part.takes_s()) };
+        bench.begin(format!("{} ({} of {}, {expected})", part.name(), number + 1, parts.len()));
+        let (at, started) = (machine::time(), Instant::now());
         match runtime.block_on(part.measure(&mut bench)) {
-            Ok(section) => sections.push(section),
+            Ok(section) => {
+                let (title, text, not_measured) = section.into_parts();
+                let measured = Measured {
+                    at,
+                    took_s: started.elapsed().as_secs(),
+                    machine: machine::description(),
+                    redis: redis.clone(),
+                    rounds: bench.rounds(),
+                    lasts_ms: bench.lasts().as_millis(),
+                    quick: args.quick,
+                    optimised: !cfg!(debug_assertions),
+                    title,
+                    text,
+                    findings: std::mem::take(&mut bench.findings),
+                    not_measured,
+                };
+                results.put(part.name(), measured);
+                results.write(&places.results)?;
+            }
             Err(error) => failed.push(format!("{}: {error:#}", part.name())),
         }
     }
     bench.end();
-    let page = page(&bench, &version, &sections, &failed, &left_out);
-    let file = out.join("benchmarks.md");
+    let file = places.page.join("benchmarks.md");
+    let page = results.page(&failed);
     std::fs::write(&file, page).with_context(|| format!("cannot write {}", file.display()))?;
     writeln!(std::io::stdout(), "{}", file.display())?;
     ensure!(failed.is_empty(), "not measured: {}", failed.join("; "));
     Ok(())
 }
 
-fn page(
-    bench: &Bench,
-    redis: &str,
-    sections: &[Section],
-    failed: &[String],
-    left_out: &[&str],
-) -> String {
-    let mut text =
-        "# Benchmarks\n\nWritten by `cargo run --release -p transom-bench`; do not edit.\n\n"
-            .to_owned();
-    let _ = write!(
-        text,
-        "Generator, workers and Redis {redis} share one machine: {}. Figures of two systems are \
-         compared within one run only, as the median of the ratios of {} rounds of {} s each, in \
-         which the systems take turns; warm-up is left out. An absolute figure says little about \
-         another machine.\n\n",
-        machine::description(),
-        bench.rounds(),
-        bench.lasts().as_secs_f32(),
-    );
-    if bench.quick {
-        text.push_str("**A quick run: it shows that everything runs, not how fast.**\n\n");
+/// Where a run writes.
+#[derive(Debug)]
+struct Places {
+    /// The folder of the page.
+    page: PathBuf,
+    /// The file of results.
+    results: PathBuf,
+}
+
+impl Places {
+    /// Of what was asked for: a quick run leaves the page of the repository alone.
+    fn of(args: &Args) -> Self {
+        let target = repository().join("target/bench");
+        let (page, results) = match (&args.out, args.quick) {
+            (Some(out), _) => (out.clone(), out.clone()),
+            (None, true) => (target.join("quick"), target.join("quick")),
+            (None, false) => (repository().join("docs"), target),
+        };
+        Self { page, results: results.join("results.json") }
     }
-    if cfg!(debug_assertions) {
-        text.push_str("**Built without optimisation: no figure of time means anything.**\n\n");
-    }
-    let _ = write!(text, "## Bounds\n\n{}\n", bench.findings.table());
-    for section in sections {
-        text.push_str(section.text());
-    }
-    text.push_str("## Not measured\n\n");
-    text.push_str(
-        "- Envoy's rate limit service, which this build does not have.\n\
-         - A network: everything talks over loopback.\n",
-    );
-    for reason in failed {
-        let _ = writeln!(text, "- {reason}");
-    }
-    if !left_out.is_empty() {
-        let _ = writeln!(text, "- In this run: {}.", left_out.join(", "));
-    }
-    text
 }

@@ -14,12 +14,14 @@ use crate::args::Kind;
 use crate::bench::Bench;
 use crate::load::{CONNECTIONS, Connection, KEYS, Traffic, decide_request};
 use crate::must::Figure;
+use crate::peer;
 use crate::plot;
-use crate::process::Handler;
+use crate::process::{Handler, Program};
 use crate::report::Section;
 use crate::stats::grouped;
 
-const PEERS: [Kind; 3] = [Kind::LimitadorRedis, Kind::TwoSteps, Kind::Textbook];
+const PEERS: [Program; 3] =
+    [Program::LIMITADOR_REDIS, Program::Own(Kind::TwoSteps), Program::Own(Kind::Textbook)];
 /// Limits that callers at once must not get past.
 const TIGHT: Limits = Limits { minute: 8, second: 8 };
 
@@ -27,36 +29,44 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
     let redis = RedisServer::process(&[]).await;
     let limits = Limits::DEFAULT;
     let worker = system::workers(&redis.url, "peers", limits, 1);
-    let handlers: Vec<Handler> = PEERS
-        .into_iter()
-        .map(|kind| Handler::start(kind, &redis.url, limits))
+    let mut section = Section::new("On Redis");
+    let peers = match peer::binary() {
+        Ok(_) => &PEERS[..],
+        Err(reason) => {
+            section.not_measured("limitador on Redis", &reason);
+            &PEERS[1..]
+        }
+    };
+    let handlers: Vec<Handler> = peers
+        .iter()
+        .map(|peer| Handler::start(*peer, &redis.url, limits))
         .collect::<Result<_>>()?;
     let own = System::of_workers("transom", &worker, Traffic::decide(KEYS));
     let mut systems = vec![own.held_to(bench, limits)];
-    for (handler, kind) in handlers.iter().zip(PEERS) {
-        systems.push(System::of_handler(handler, kind, Traffic::decide(KEYS)));
-    }
+    let handlers = handlers.iter();
+    systems.extend(handlers.map(|handler| System::of_handler(handler, Traffic::decide(KEYS))));
     let reached = system::rounds(bench, &redis, &systems).await?;
-    bench.findings.ratio(Figure::PeerOnRedis, reached[0].rate.against(&reached[1].rate));
+    if peers.len() == PEERS.len() {
+        bench.findings.ratio(Figure::PeerOnRedis, reached[0].rate.against(&reached[1].rate));
+    }
 
-    let mut section = Section::new("On Redis");
     section.say(
         "The same load of 20,000 identities, 60 a minute and 2 a second, 64 connections in a \
          closed loop. *limitador-redis* is the crate limitador 0.6.0 on its Redis storage: fixed \
          windows, three round trips for an admission; 0.14 does it in two, but no version after \
          0.6 builds with that storage alone. *two-steps* stands for it: the same fixed windows in \
-         two round trips on a connection that all share, without the crate's own work. *textbook* takes a connection out of a deadpool for every request and calls a \
-         plain script on two sorted sets. All stand behind the same handler. The ratio is to \
-         limitador.",
+         two round trips on a connection that all share, without the crate's own work. *textbook* \
+         takes a connection out of a deadpool for every request and calls a plain script on two \
+         sorted sets. All stand behind the same handler. The ratio is to the first of them.",
     );
     let rows = systems.iter().zip(&reached);
     let rows: Vec<_> =
         rows.map(|(system, own)| system::row(&system.name, own, &reached[1])).collect();
     section.table(&HEAD, &rows);
-    let title = "Answers a second against limitador on Redis";
+    let title = "Answers a second against the first peer on Redis";
     plot::bars(&bench.plots.join("peers.svg"), title, &system::ratio_bars(&systems, &reached, 1))?;
     section.plot("peers.svg", title);
-    over_admission(bench, &redis, &mut section).await?;
+    over_admission(bench, &redis, peers, &mut section).await?;
     Ok(section)
 }
 
@@ -64,6 +74,7 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
 async fn over_admission(
     bench: &mut Bench,
     redis: &RedisServer,
+    peers: &[Program],
     section: &mut Section,
 ) -> Result<()> {
     let keys: u32 = bench.either(200, 10);
@@ -72,12 +83,12 @@ async fn over_admission(
     let found = at_once(bench, "transom, two workers", &workers.check_addresses(), keys).await?;
     bench.findings.add(Figure::OverAdmitted, found.above);
     rows.push(found.row("transom, two workers", keys));
-    for kind in PEERS {
+    for peer in peers {
         // Its keys of before are those of the load.
         redis::cmd("FLUSHALL").exec_async(&mut connect(redis).await?).await?;
-        let one = Handler::start(kind, &redis.url, TIGHT)?;
-        let other = Handler::start(kind, &redis.url, TIGHT)?;
-        let name = format!("{}, two processes", kind.name());
+        let one = Handler::start(*peer, &redis.url, TIGHT)?;
+        let other = Handler::start(*peer, &redis.url, TIGHT)?;
+        let name = format!("{}, two processes", peer.name());
         let found = at_once(bench, &name, &[one.address, other.address], keys).await?;
         rows.push(found.row(&name, keys));
     }

@@ -14,7 +14,7 @@ use crate::load::{KEYS, Traffic};
 use crate::machine::{CpuTime, cores};
 use crate::must::Figure;
 use crate::plot::{self, Bar};
-use crate::process::Handler;
+use crate::process::{Handler, Program};
 use crate::report::Section;
 use crate::stats::{PerMille, Series, grouped, micros};
 
@@ -38,12 +38,12 @@ struct Spent {
 
 pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
     let (redis, limits) = (RedisServer::process(&[]).await, Limits::DEFAULT);
-    let noop = Handler::start(Kind::Noop, &redis.url, limits)?;
-    let ping = Handler::start(Kind::Ping, &redis.url, limits)?;
+    let noop = Handler::start(Program::Own(Kind::Noop), &redis.url, limits)?;
+    let ping = Handler::start(Program::Own(Kind::Ping), &redis.url, limits)?;
     let worker = system::workers(&redis.url, "profile", limits, 1);
     let systems = [
-        System::of_handler(&noop, Kind::Noop, Traffic::decide(KEYS)),
-        System::of_handler(&ping, Kind::Ping, Traffic::decide(KEYS)),
+        System::of_handler(&noop, Traffic::decide(KEYS)),
+        System::of_handler(&ping, Traffic::decide(KEYS)),
         System::of_workers("decide", &worker, Traffic::decide(KEYS)).held_to(bench, limits),
         System::of_workers("decide, one hot key", &worker, Traffic::decide(1))
             .held_to(bench, limits),

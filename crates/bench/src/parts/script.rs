@@ -13,13 +13,14 @@ use transom_tests::RedisServer;
 
 use super::connect;
 use crate::bench::Bench;
-use crate::load::{KEYS, user};
+use crate::load::KEYS;
 use crate::machine::cpu_ns;
 use crate::must::Figure;
 use crate::plot;
 use crate::report::Section;
 use crate::scripts;
 use crate::stats::{Series, grouped, micros};
+use crate::timed::user;
 
 /// Connections, each with a pipeline under way.
 const CONNECTIONS: usize = 2;

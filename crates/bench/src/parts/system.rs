@@ -7,7 +7,6 @@ use transom_core::Limits;
 use transom_tests::RedisServer;
 use transom_tests::fleet::{Fleet, Setup};
 
-use crate::args::Kind;
 use crate::bench::Bench;
 use crate::load::{CONNECTIONS, Load, Pace, Tally, Traffic};
 use crate::machine::cpu_ns;
@@ -57,8 +56,8 @@ impl System {
     }
 
     /// A handler to compare with.
-    pub(super) fn of_handler(handler: &Handler, kind: Kind, traffic: Traffic) -> Self {
-        Self::new(&kind.name(), vec![handler.address], vec![handler.pid()], traffic)
+    pub(super) fn of_handler(handler: &Handler, traffic: Traffic) -> Self {
+        Self::new(&handler.name, vec![handler.address], vec![handler.pid()], traffic)
     }
 
     /// Workers, asked at their check listeners.

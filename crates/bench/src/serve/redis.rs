@@ -2,14 +2,11 @@
 
 use ::redis::aio::MultiplexedConnection;
 use ::redis::{Client, Script, cmd};
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use deadpool_redis::{Config, Pool, Runtime};
-use limitador::AsyncRateLimiter;
-use limitador::limit::Namespace;
-use limitador::storage::redis::AsyncRedisStorage;
 use transom_core::{Limits, Window};
 
-use super::{Decider, memory};
+use super::Decider;
 use crate::scripts;
 
 /// Connections of the textbook's pool.
@@ -64,32 +61,6 @@ impl Decider for Textbook {
             .invoke_async(&mut connection)
             .await?;
         Ok(allowed == 1)
-    }
-}
-
-/// limitador on its Redis storage: fixed windows, read and written in two steps.
-pub(super) struct LimitadorRedis {
-    limiter: AsyncRateLimiter,
-    namespace: Namespace,
-}
-
-impl LimitadorRedis {
-    pub(super) async fn open(url: &str, limits: Limits) -> Result<Self> {
-        let storage = AsyncRedisStorage::new(url).await.context("limitador on Redis")?;
-        let limiter = AsyncRateLimiter::new_with_storage(Box::new(storage));
-        for limit in memory::both(limits) {
-            limiter.add_limit(limit);
-        }
-        Ok(Self { limiter, namespace: memory::namespace() })
-    }
-}
-
-impl Decider for LimitadorRedis {
-    async fn admit(&self, identity: &str) -> Result<bool> {
-        let caller = memory::caller(identity);
-        let checked =
-            self.limiter.check_rate_limited_and_update(&self.namespace, &caller, 1, false).await?;
-        Ok(!checked.limited)
     }
 }
 

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 /// A request.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Asked<'a> {
+pub(crate) struct Asked<'a> {
     #[serde(borrow)]
-    pub(super) identity: Cow<'a, str>,
+    pub(crate) identity: Cow<'a, str>,
     #[serde(borrow)]
     method: Cow<'a, str>,
     #[serde(borrow)]
@@ -20,7 +20,7 @@ pub(super) struct Asked<'a> {
 
 /// An answer. Its numbers are as long as those of a decision.
 #[derive(Debug, Serialize)]
-pub(super) struct Reply<'a> {
+pub(crate) struct Reply<'a> {
     allowed: bool,
     identity: &'a str,
     policy: &'static str,
@@ -41,7 +41,7 @@ struct Window {
 }
 
 impl<'a> Reply<'a> {
-    pub(super) fn new(asked: &'a Asked<'_>, allowed: bool) -> Self {
+    pub(crate) fn new(asked: &'a Asked<'_>, allowed: bool) -> Self {
         // What is read is used, so that none of the reading can be left out.
         let used = u32::from(asked.cost > 0 && !asked.peek)
             + u32::from(asked.method.is_empty() || asked.path.is_empty());

@@ -6,8 +6,8 @@ use transom_core::{Identity, PolicyName, Window};
 use transom_redis::Keyspace;
 use transom_tests::RedisServer;
 
-use crate::load::user;
 use crate::parts::connect;
+use crate::timed::user;
 
 /// Units in each minute window of so many identities.
 #[derive(Clone, Copy, Debug)]
