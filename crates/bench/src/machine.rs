@@ -3,6 +3,8 @@
 use std::ops::{Add, Sub};
 use std::process::Command;
 
+use transom_tests::redis_server::binary;
+
 /// Of `/proc/PID/stat`: 100 a second on every Linux.
 const TICK_NS: u64 = 10_000_000;
 /// Fields of `/proc/PID/stat` between the name in brackets and the time in user mode.
@@ -85,9 +87,9 @@ pub(crate) fn time() -> String {
     humantime::format_rfc3339_seconds(now).to_string()
 }
 
-/// The version of the `redis-server` that is started; `None` where there is none.
+/// The version of the server that is started; `None` where there is none.
 pub(crate) fn redis_version() -> Option<String> {
-    let said = Command::new("redis-server").arg("--version").output().ok()?;
+    let said = Command::new(binary()).arg("--version").output().ok()?;
     let text = String::from_utf8_lossy(&said.stdout).into_owned();
     text.split_whitespace().find_map(|word| word.strip_prefix("v=").map(str::to_owned))
 }

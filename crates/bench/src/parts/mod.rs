@@ -48,7 +48,7 @@ pub(crate) enum Part {
     Bytes,
     /// Instructions of the functions on the way of every request
     Instructions,
-    /// Redis Cluster
+    /// Redis Cluster with 1, 2 and 3 masters: what a decision costs each node
     Cluster,
     /// Time of the cores in generator, server and Redis for an answer
     Profile,
@@ -102,7 +102,7 @@ impl Part {
             Self::Growth => growth::measure(bench).await,
             Self::Bytes => bytes::measure(bench).await,
             Self::Instructions => instructions::measure(bench),
-            Self::Cluster => Ok(cluster::section()),
+            Self::Cluster => cluster::measure(bench).await,
             Self::Profile => profile::measure(bench).await,
         }
     }

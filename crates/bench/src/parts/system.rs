@@ -20,14 +20,26 @@ const DEADLINE: &str = "1s";
 
 /// Workers whose users are named by the generator.
 pub(super) fn workers(redis_url: &str, prefix: &str, limits: Limits, number: usize) -> Fleet {
+    let config = config(limits);
+    let setup = Setup { workers: number, redis_url, prefix, config: &config, ..Setup::default() };
+    Fleet::start(&Setup { deadline: DEADLINE, ..setup })
+}
+
+/// One worker on the cluster of these nodes.
+pub(super) fn workers_of_cluster(nodes: &[String], prefix: &str, limits: Limits) -> Fleet {
+    let cluster = format!("[redis]\nmode = \"cluster\"\nnodes = {nodes:?}\n");
+    let config = cluster + &config(limits);
+    let setup = Setup { workers: 1, prefix, config: &config, ..Setup::default() };
+    Fleet::start(&Setup { deadline: DEADLINE, ..setup })
+}
+
+fn config(limits: Limits) -> String {
     let Limits { minute, second } = limits;
-    let config = format!(
+    format!(
         "[identity]\nmode = \"header\"\ntrusted_proxies = [\"127.0.0.1\"]\n\
          [[policy]]\nname = \"default\"\nminute = {minute}\nsecond = {second}\n\
          [[policy]]\nname = \"spent\"\npath = \"/v1/spent\"\nminute = 1\nsecond = 1\n"
-    );
-    let setup = Setup { workers: number, redis_url, prefix, config: &config, ..Setup::default() };
-    Fleet::start(&Setup { deadline: DEADLINE, ..setup })
+    )
 }
 
 /// Something that answers.
