@@ -24,7 +24,7 @@ pub(crate) use connection::{Connection, Verdict};
 pub(crate) use pace::Pace;
 use pace::Schedule;
 pub(crate) use tally::Tally;
-pub(crate) use traffic::{Callers, Face, KEYS, Traffic, decide_request};
+pub(crate) use traffic::{CALM_KEYS, Callers, Face, KEYS, Traffic, decide_request};
 
 /// Connections unless a part says otherwise.
 pub(crate) const CONNECTIONS: usize = 64;

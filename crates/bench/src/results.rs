@@ -76,7 +76,11 @@ impl Results {
     pub(crate) fn page(&self, failed: &[String]) -> String {
         let mut text = INTRODUCTION.to_owned();
         text.push_str(&self.runs());
-        let _ = write!(text, "## Bounds\n\n{}\n", Findings::table(|figure| self.found(figure)));
+        let _ = write!(
+            text,
+            "## Bounds\n\n{}\nWhat stands in the way of the rates is under *Profile*.\n\n",
+            Findings::table(|figure| self.found(figure))
+        );
         let order = Part::all().map(|part| (part.name(), self.0.get(part.name())));
         for (name, measured) in order.clone() {
             let Some(own) = measured else { continue };

@@ -42,8 +42,10 @@ impl Callers {
     }
 }
 
-/// Callers unless a part says otherwise.
+/// Callers of whom some ask more often than they may, at the rates of one machine.
 pub(crate) const KEYS: u32 = 20_000;
+/// Callers of whom hardly any does.
+pub(crate) const CALM_KEYS: u32 = 100_000;
 
 /// Requests of one kind.
 #[derive(Clone, Debug)]

@@ -13,7 +13,7 @@ use super::connect;
 use super::script::evalsha;
 use super::system::{self, System};
 use crate::bench::Bench;
-use crate::load::{KEYS, Traffic};
+use crate::load::{CALM_KEYS, Traffic};
 use crate::machine::cpu_ns;
 use crate::plot::{self, Bar};
 use crate::report::Section;
@@ -80,7 +80,7 @@ async fn case<'a>(
     for node in &nodes {
         connections.push(connect(node).await?);
     }
-    let system = System::of_workers(name, fleet, Traffic::decide(KEYS));
+    let system = System::of_workers(name, fleet, Traffic::decide(CALM_KEYS));
     Ok(Case { nodes, connections, system: system.held_to(bench, Limits::DEFAULT) })
 }
 
@@ -121,7 +121,7 @@ async fn round(bench: &mut Bench, case: &mut Case<'_>, spent: &mut Spent) -> Res
 fn section(bench: &Bench, cases: &[Case<'_>], spent: &[Spent]) -> Result<Section> {
     let mut section = Section::new("Redis Cluster");
     section.say(
-        "`POST /v1/decide` on one worker, 20,000 identities, 64 connections in a closed loop. The \
+        "`POST /v1/decide` on one worker, 100,000 identities, 64 connections in a closed loop. The \
          nodes share the cores of this machine with each other, the worker and the generator, so \
          the rate says nothing; the time of a core that a decision takes in each node does. *A \
          core for each* is how many decisions a second the busiest node allows where every node \

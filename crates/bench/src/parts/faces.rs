@@ -4,10 +4,10 @@ use anyhow::Result;
 use transom_core::Limits;
 use transom_tests::RedisServer;
 
-use super::system::{self, HEAD, System};
+use super::system::{self, System};
 use crate::args::Kind;
 use crate::bench::Bench;
-use crate::load::{Callers, Face, KEYS, Traffic};
+use crate::load::{CALM_KEYS, Callers, Face, Traffic};
 use crate::must::Figure;
 use crate::plot;
 use crate::process::{Handler, Program};
@@ -22,8 +22,8 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
     let worker = system::workers(&redis.url, "faces", limits, 1);
     let local = system::workers("", "faces", limits, 1);
 
-    let get = |face| Traffic { face, callers: Callers::AnyOf(KEYS) };
-    let decide = Traffic::decide(KEYS);
+    let get = |face| Traffic { face, callers: Callers::AnyOf(CALM_KEYS) };
+    let decide = Traffic::decide(CALM_KEYS);
     let pid = worker.workers[0].pid();
     let gateway = vec![worker.workers[0].gateway];
     let held = |system: System| system.held_to(bench, limits);
@@ -41,16 +41,13 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
 
     let mut section = Section::new("Faces");
     section.say(
-        "One worker, 20,000 identities, 60 a minute and 2 a second, 64 connections in a closed \
+        "One worker, 100,000 identities, so that hardly any is denied, 60 a minute and 2 a second, 64 connections in a closed \
          loop. *noop* and *ping* parse the JSON of `POST /v1/decide` and answer as many bytes; \
          ping waits for one PING on a connection that all share. *check* and *gateway* name the \
          user in a header; the gateway answers by its built-in echo. *tower* is a router behind \
          the layer. The ratio is to noop.",
     );
-    let rows = systems.iter().zip(&reached);
-    let rows: Vec<_> =
-        rows.map(|(system, own)| system::row(&system.name, own, &reached[0])).collect();
-    section.table(&HEAD, &rows);
+    system::table(&mut section, system::names(&systems), &reached, 0);
     let each_ns = reached[0].generator_ns.median().max(1);
     section.say(&format!(
         "The generator is one thread. It takes {} µs of a core for an answer of noop, so that with a \

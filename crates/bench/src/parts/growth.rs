@@ -8,10 +8,10 @@ use transom_tests::RedisServer;
 use transom_tests::fleet::Fleet;
 
 use self::fill::{Fill, fill};
-use super::system::{self, HEAD, Reached, System};
+use super::system::{self, Reached, System};
 use crate::args::Kind;
 use crate::bench::Bench;
-use crate::load::{Callers, Face, KEYS, Traffic};
+use crate::load::{CALM_KEYS, Callers, Face, Traffic};
 use crate::must::Figure;
 use crate::plot::{self, Axes, Line, place};
 use crate::process::{Handler, Program};
@@ -37,8 +37,8 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
     let redis = RedisServer::process(&[]).await;
     let mut section = Section::new("Growth");
     section.say(
-        "`POST /v1/decide`, one worker, 20,000 identities and 64 connections in a closed loop, \
-         unless said otherwise. Each ratio is to the first row.",
+        "`POST /v1/decide`, one worker, 100,000 identities, so that hardly any is denied, and 64 \
+         connections in a closed loop, unless said otherwise. Each ratio is to the first row.",
     );
     keys(bench, &redis, &mut section).await?;
     limits(bench, &redis, &mut section).await?;
@@ -101,7 +101,8 @@ async fn workers(bench: &mut Bench, redis: &RedisServer, section: &mut Section) 
     let fleets = counts.map(|count| system::workers(&redis.url, PREFIX, Limits::DEFAULT, count));
     let case = |(count, fleet): (usize, &Fleet)| Case {
         x: count as u64,
-        system: decide(&format!("workers: {count}"), fleet, KEYS).held_to(bench, Limits::DEFAULT),
+        system: decide(&format!("workers: {count}"), fleet, CALM_KEYS)
+            .held_to(bench, Limits::DEFAULT),
         fill: Fill::NOTHING,
     };
     let cases: Vec<_> = counts.into_iter().zip(&fleets).map(case).collect();
@@ -115,7 +116,7 @@ async fn connections(bench: &mut Bench, redis: &RedisServer, section: &mut Secti
     let counts: &[usize] = bench.either(&[8, 16, 64, 256, 1_024], &[8, 64]);
     let case = |count: &usize| Case {
         x: *count as u64,
-        system: decide(&format!("{} connections", grouped(*count as u64)), &worker, KEYS)
+        system: decide(&format!("{} connections", grouped(*count as u64)), &worker, CALM_KEYS)
             .over(*count)
             .held_to(bench, Limits::DEFAULT),
         fill: Fill::NOTHING,
@@ -141,7 +142,7 @@ async fn denials(bench: &mut Bench, redis: &RedisServer, section: &mut Section) 
     };
     let cases: Vec<_> = shares.iter().map(case).collect();
     let reached = sweep(bench, redis, &cases).await?;
-    section.say("**Denials.** A hundred identities have used up what they may; they are denied.");
+    section.say("**Denials.** A hundred identities have used up what they may and are denied; 20,000 are not.");
     show(bench, section, &cases, &reached, "denials", "% denied")
 }
 
@@ -178,10 +179,8 @@ async fn sweep(bench: &mut Bench, redis: &RedisServer, cases: &[Case]) -> Result
 }
 
 fn table(section: &mut Section, cases: &[Case], reached: &[Reached]) {
-    let rows = cases.iter().zip(reached);
-    let rows: Vec<_> =
-        rows.map(|(case, own)| system::row(&case.system.name, own, &reached[0])).collect();
-    section.table(&HEAD, &rows);
+    let names = cases.iter().map(|case| &*case.system.name);
+    system::table(section, names, reached, 0);
 }
 
 fn show(

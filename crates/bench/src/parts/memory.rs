@@ -9,7 +9,7 @@ use transom_core::{Cost, Identity, Limiter as _, Limits, Policy, PolicyName, Req
 use transom_local::LocalLimiter;
 use transom_tests::RedisServer;
 
-use super::system::{self, HEAD, System};
+use super::system::{self, System};
 use crate::args::Kind;
 use crate::bench::Bench;
 use crate::load::{KEYS, Traffic};
@@ -149,10 +149,7 @@ async fn behind_a_handler(bench: &mut Bench, section: &mut Section) -> Result<()
         "Behind the same handler and the same load as above (20,000 identities, 64 connections in a \
          closed loop); *transom* is a worker without Redis. The ratio is to noop.",
     );
-    let rows = systems.iter().zip(&reached);
-    let rows: Vec<_> =
-        rows.map(|(system, own)| system::row(&system.name, own, &reached[0])).collect();
-    section.table(&HEAD, &rows);
+    system::table(section, system::names(&systems), &reached, 0);
     let title = "Limiters in memory: answers a second against a no-op handler";
     plot::bars(&bench.plots.join("memory.svg"), title, &system::ratio_bars(&systems, &reached, 0))?;
     section.plot("memory.svg", title);

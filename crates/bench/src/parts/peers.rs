@@ -9,10 +9,10 @@ use transom_tests::RedisServer;
 use transom_tests::fleet::Fleet;
 
 use super::connect;
-use super::system::{self, HEAD, System};
+use super::system::{self, System};
 use crate::args::Kind;
 use crate::bench::Bench;
-use crate::load::{CONNECTIONS, Connection, KEYS, Traffic, decide_request};
+use crate::load::{CALM_KEYS, CONNECTIONS, Connection, KEYS, Traffic, decide_request};
 use crate::must::Figure;
 use crate::peer;
 use crate::plot;
@@ -41,31 +41,34 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
         .iter()
         .map(|peer| Handler::start(*peer, &redis.url, limits))
         .collect::<Result<_>>()?;
-    let own = System::of_workers("transom", &worker, Traffic::decide(KEYS));
-    let mut systems = vec![own.held_to(bench, limits)];
-    let handlers = handlers.iter();
-    systems.extend(handlers.map(|handler| System::of_handler(handler, Traffic::decide(KEYS))));
-    let reached = system::rounds(bench, &redis, &systems).await?;
+    let systems = |callers| {
+        let traffic = Traffic::decide(callers);
+        let own = System::of_workers("transom", &worker, traffic.clone()).held_to(bench, limits);
+        let peers = handlers.iter().map(|it| System::of_handler(it, traffic.clone()));
+        [own].into_iter().chain(peers).collect::<Vec<_>>()
+    };
+    let (busy, calm) = (systems(KEYS), systems(CALM_KEYS));
+    section.say(
+        "The same load for all, 60 a minute and 2 a second, 64 connections in a closed loop. \
+         *limitador-redis* is the crate limitador 0.6.0 on its Redis storage: fixed windows, three \
+         round trips for an admission; 0.14 does it in two, but no version after 0.6 builds with \
+         that storage alone. *two-steps* stands for it: the same fixed windows in two round trips \
+         on a connection that all share, without the crate's own work. *textbook* takes a \
+         connection out of a deadpool for every request and calls a plain script on two sorted \
+         sets. All stand behind the same handler. The ratio is to the first of them.",
+    );
+    let reached = system::rounds(bench, &redis, &busy).await?;
     if peers.len() == PEERS.len() {
         bench.findings.ratio(Figure::PeerOnRedis, reached[0].rate.against(&reached[1].rate));
     }
-
-    section.say(
-        "The same load of 20,000 identities, 60 a minute and 2 a second, 64 connections in a \
-         closed loop. *limitador-redis* is the crate limitador 0.6.0 on its Redis storage: fixed \
-         windows, three round trips for an admission; 0.14 does it in two, but no version after \
-         0.6 builds with that storage alone. *two-steps* stands for it: the same fixed windows in \
-         two round trips on a connection that all share, without the crate's own work. *textbook* \
-         takes a connection out of a deadpool for every request and calls a plain script on two \
-         sorted sets. All stand behind the same handler. The ratio is to the first of them.",
-    );
-    let rows = systems.iter().zip(&reached);
-    let rows: Vec<_> =
-        rows.map(|(system, own)| system::row(&system.name, own, &reached[1])).collect();
-    section.table(&HEAD, &rows);
+    section.say("20,000 identities:");
+    system::table(&mut section, system::names(&busy), &reached, 1);
     let title = "Answers a second against the first peer on Redis";
-    plot::bars(&bench.plots.join("peers.svg"), title, &system::ratio_bars(&systems, &reached, 1))?;
+    plot::bars(&bench.plots.join("peers.svg"), title, &system::ratio_bars(&busy, &reached, 1))?;
     section.plot("peers.svg", title);
+    let reached = system::rounds(bench, &redis, &calm).await?;
+    section.say("100,000 identities, so that hardly any is denied:");
+    system::table(&mut section, system::names(&calm), &reached, 1);
     over_admission(bench, &redis, peers, &mut section).await?;
     Ok(section)
 }

@@ -10,7 +10,7 @@ use super::script::evalsha;
 use super::system::{self, System};
 use crate::args::Kind;
 use crate::bench::Bench;
-use crate::load::{KEYS, Traffic};
+use crate::load::{CALM_KEYS, Traffic};
 use crate::machine::{CpuTime, cores};
 use crate::must::Figure;
 use crate::plot::{self, Bar};
@@ -42,9 +42,9 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
     let ping = Handler::start(Program::Own(Kind::Ping), &redis.url, limits)?;
     let worker = system::workers(&redis.url, "profile", limits, 1);
     let systems = [
-        System::of_handler(&noop, Traffic::decide(KEYS)),
-        System::of_handler(&ping, Traffic::decide(KEYS)),
-        System::of_workers("decide", &worker, Traffic::decide(KEYS)).held_to(bench, limits),
+        System::of_handler(&noop, Traffic::decide(CALM_KEYS)),
+        System::of_handler(&ping, Traffic::decide(CALM_KEYS)),
+        System::of_workers("decide", &worker, Traffic::decide(CALM_KEYS)).held_to(bench, limits),
         System::of_workers("decide, one hot key", &worker, Traffic::decide(1))
             .held_to(bench, limits),
     ];

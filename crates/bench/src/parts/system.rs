@@ -12,6 +12,7 @@ use crate::load::{CONNECTIONS, Load, Pace, Tally, Traffic};
 use crate::machine::cpu_ns;
 use crate::must::Figure;
 use crate::process::Handler;
+use crate::report::Section;
 use crate::stats::{PerMille, Series, grouped, micros, millis};
 
 /// For one decision of a worker. Longer than the default, so that a saturated machine decides by
@@ -175,8 +176,24 @@ pub(super) async fn rounds(
     Ok(reached)
 }
 
-/// The head of the table of [`row`].
-pub(super) const HEAD: [&str; 10] = [
+/// Their names.
+pub(super) fn names(systems: &[System]) -> impl Iterator<Item = &str> {
+    systems.iter().map(|system| &*system.name)
+}
+
+/// A table of what systems reached, with ratios to one of them.
+pub(super) fn table<'a>(
+    section: &mut Section,
+    names: impl Iterator<Item = &'a str>,
+    reached: &[Reached],
+    base: usize,
+) {
+    let rows = names.zip(reached).map(|(name, own)| row(name, own, &reached[base]));
+    section.table(&HEAD, &rows.collect::<Vec<_>>());
+}
+
+/// The head of [`table`].
+const HEAD: [&str; 10] = [
     "",
     "answers a second",
     "lowest to highest round",
@@ -190,7 +207,7 @@ pub(super) const HEAD: [&str; 10] = [
 ];
 
 /// What a system reached, against another one.
-pub(super) fn row(name: &str, reached: &Reached, base: &Reached) -> Vec<String> {
+fn row(name: &str, reached: &Reached, base: &Reached) -> Vec<String> {
     let (lowest, highest) = reached.rate.range();
     let name = match reached.degraded {
         0 => name.to_owned(),
