@@ -1,6 +1,6 @@
 //! A part of the page.
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 
 /// What one part of a run has to say.
 #[derive(Debug, Default)]
@@ -38,7 +38,7 @@ impl Section {
     }
 
     /// Names what this part could not measure, and why.
-    pub(crate) fn not_measured(&mut self, what: &str, reason: &anyhow::Error) {
+    pub(crate) fn not_measured(&mut self, what: &str, reason: impl Display) {
         self.not_measured.push(format!("{what}: {reason:#}"));
     }
 

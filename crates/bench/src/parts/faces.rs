@@ -48,6 +48,7 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
          the layer. The ratio is to noop.",
     );
     system::table(&mut section, system::names(&systems), &reached, 0);
+    section.not_measured("Envoy's rate limit service", "this build has none");
     let each_ns = reached[0].generator_ns.median().max(1);
     section.say(&format!(
         "The generator is one thread. It takes {} µs of a core for an answer of noop, so that with a \

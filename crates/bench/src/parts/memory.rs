@@ -85,7 +85,7 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
     let limiters = match peer::binary() {
         Ok(_) => &LIMITERS[..],
         Err(reason) => {
-            section.not_measured(LIMITADOR, &reason);
+            section.not_measured(LIMITADOR, reason);
             &LIMITERS[..2]
         }
     };

@@ -33,7 +33,7 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
     let peers = match peer::binary() {
         Ok(_) => &PEERS[..],
         Err(reason) => {
-            section.not_measured("limitador on Redis", &reason);
+            section.not_measured("limitador on Redis", reason);
             &PEERS[1..]
         }
     };
