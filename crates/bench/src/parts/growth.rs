@@ -62,7 +62,11 @@ async fn keys(bench: &mut Bench, redis: &RedisServer, section: &mut Section) -> 
     if let [first, .., last] = &reached[..] {
         bench.findings.ratio(Figure::ManyKeys, last.rate.against(&first.rate));
     }
-    section.say("**Keys.** Each identity is in Redis before a round begins; all are admitted.");
+    section.say(
+        "**Keys.** Each identity is in Redis before a round begins; all are admitted. The fewer \
+         there are, the more units their windows hold at the end of a round: what the rate is to \
+         the number of keys.",
+    );
     show(bench, section, &cases, &reached, "keys", "identities")
 }
 

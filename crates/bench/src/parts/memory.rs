@@ -73,13 +73,13 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
     let works = [
         Work {
             name: "first request of each caller",
-            callers: callers(bench.either(500_000, 5_000)),
+            callers: callers(bench.either(200_000, 5_000)),
             times: 1,
         },
         Work {
             name: "20,000 callers, nearly all denied",
             callers: callers(KEYS),
-            times: bench.either(50, 2),
+            times: bench.either(20, 2),
         },
     ];
     let limiters = match peer::binary() {
