@@ -17,7 +17,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use tokio::task::{LocalSet, spawn_local};
 
 pub(crate) use connection::{Connection, Verdict};
@@ -28,6 +28,9 @@ pub(crate) use traffic::{CALM_KEYS, Callers, Face, KEYS, Traffic, decide_request
 
 /// Connections unless a part says otherwise.
 pub(crate) const CONNECTIONS: usize = 64;
+
+/// More failures than one in so many requests, and the figures of a load say nothing.
+const FAILED_ONE_IN: u64 = 100;
 
 /// How much is asked, of whom.
 #[derive(Clone, Debug)]
@@ -77,7 +80,10 @@ impl Load {
         sent.await?;
         drop(schedule);
         let Ok(tally) = Rc::try_unwrap(tally) else { bail!("a sender has not ended") };
-        Ok(tally.into_inner().over(self.lasts))
+        let tally = tally.into_inner();
+        let (failed, all) = (tally.failed, tally.failed + tally.all);
+        ensure!(failed * FAILED_ONE_IN <= all, "{failed} of {all} requests were answered 503");
+        Ok(tally.over(self.lasts))
     }
 }
 

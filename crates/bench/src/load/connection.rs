@@ -26,6 +26,8 @@ pub(crate) struct Verdict {
     pub(crate) allowed: bool,
     /// Whether a worker decided without its Redis.
     pub(crate) degraded: bool,
+    /// Whether nothing decided, as where a handler waited for Redis for too long.
+    pub(crate) failed: bool,
 }
 
 /// A keep-alive connection.
@@ -92,8 +94,10 @@ fn parse(answer: &[u8]) -> Result<Option<Verdict>> {
         Some(200) => Ok(Some(Verdict {
             allowed: !body.starts_with(DENIAL),
             degraded: degraded || body.windows(DEGRADED.len()).any(|part| part == DEGRADED),
+            failed: false,
         })),
-        Some(429) => Ok(Some(Verdict { allowed: false, degraded })),
+        Some(429) => Ok(Some(Verdict { allowed: false, degraded, failed: false })),
+        Some(503) => Ok(Some(Verdict { allowed: false, degraded, failed: true })),
         code => bail!("an answer of {code:?}: {}", String::from_utf8_lossy(body)),
     }
 }
@@ -112,23 +116,31 @@ mod tests {
         for end in 0..whole.len() {
             assert_eq!(verdict(&whole[..end]), None, "{end}");
         }
-        assert_eq!(verdict(whole), Some(Verdict { allowed: false, degraded: false }));
+        assert_eq!(
+            verdict(whole),
+            Some(Verdict { allowed: false, degraded: false, failed: false })
+        );
     }
 
     #[test]
     fn denials_and_what_was_decided_without_redis_are_told_apart() {
         let limited = "HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\n\r\n";
-        assert_eq!(verdict(limited), Some(Verdict { allowed: false, degraded: false }));
+        assert_eq!(
+            verdict(limited),
+            Some(Verdict { allowed: false, degraded: false, failed: false })
+        );
         let local = "HTTP/1.1 200 OK\r\nX-RateLimit-Degraded: timeout\r\ncontent-length: 0\r\n\r\n";
-        assert_eq!(verdict(local), Some(Verdict { allowed: true, degraded: true }));
+        assert_eq!(verdict(local), Some(Verdict { allowed: true, degraded: true, failed: false }));
         let body =
             "HTTP/1.1 200 OK\r\ncontent-length: 33\r\n\r\n{\"allowed\":true,\"degraded\":\"full\"}";
-        assert_eq!(verdict(body), Some(Verdict { allowed: true, degraded: true }));
+        let none = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n";
+        assert!(verdict(none).is_some_and(|verdict| verdict.failed && !verdict.allowed));
+        assert_eq!(verdict(body), Some(Verdict { allowed: true, degraded: true, failed: false }));
     }
 
     #[test]
     fn any_other_answer_is_a_fault_of_the_run() {
-        let broken = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n";
+        let broken = "HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\n\r\n";
         assert!(parse(broken.as_bytes()).is_err());
         assert!(parse(b"HTTP/1.1 200 OK\r\n\r\n").is_err(), "a body without an end");
     }

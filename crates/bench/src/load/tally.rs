@@ -20,6 +20,8 @@ pub(crate) struct Tally {
     pub(crate) denied: u64,
     /// Of these, decisions that the worker made without Redis, though it has one.
     pub(crate) degraded: u64,
+    /// Requests that nothing decided, those of the warm-up included. They are no answers.
+    pub(crate) failed: u64,
     /// All answers, those of the warm-up included.
     pub(crate) all: u64,
     /// From the time at which a request was due, in nanoseconds.
@@ -36,6 +38,7 @@ impl Tally {
             answered: 0,
             denied: 0,
             degraded: 0,
+            failed: 0,
             all: 0,
             latency_ns: Histogram::new_with_bounds(BOUNDS_NS.0, BOUNDS_NS.1, DIGITS)?,
             lasted: Duration::ZERO,
@@ -45,6 +48,10 @@ impl Tally {
 
     /// Takes an answer; `latency` of those that count.
     pub(super) fn record(&mut self, caller: usize, verdict: Verdict, latency: Option<Duration>) {
+        if verdict.failed {
+            self.failed += 1;
+            return;
+        }
         self.all += 1;
         if verdict.allowed {
             self.admitted[caller] += 1;

@@ -63,16 +63,16 @@ impl Part {
     /// Seconds of a whole run of it, on two cores that nothing else uses.
     const fn takes_s(self) -> u64 {
         match self {
-            Self::Script => 60,
+            Self::Script => 75,
             Self::Faces => 110,
             Self::Latency => 200,
             Self::Memory => 120,
-            Self::Peers => 90,
-            Self::Growth => 600,
-            Self::Bytes => 60,
-            Self::Instructions => 60,
-            Self::Cluster => 60,
-            Self::Profile => 70,
+            Self::Peers => 150,
+            Self::Growth => 450,
+            Self::Bytes => 20,
+            Self::Instructions => 10,
+            Self::Cluster => 70,
+            Self::Profile => 65,
         }
     }
 

@@ -99,7 +99,7 @@ const HEAD: [&str; 9] = [
     "at most a second",
     "of the bound",
     "script",
-    "decisions a call",
+    "answers for a call of it",
 ];
 
 impl Spent {

@@ -196,7 +196,7 @@ async fn round(
     kind: Kind,
     reached: &mut Reached,
 ) -> Result<()> {
-    let passes: u64 = bench.either(10, 1);
+    let passes: u64 = bench.either(5, 1);
     let script = Script::admit();
     let source = kind.source().unwrap_or_else(|| script.source());
     cmd("FLUSHALL").exec_async(&mut connections[0]).await?;

@@ -128,6 +128,7 @@ pub(super) struct Reached {
     pub(super) denied: Series,
     /// Decisions without Redis.
     degraded: u64,
+    failed: u64,
     server_ns: Series,
     redis_ns: Series,
     pub(super) generator_ns: Series,
@@ -156,6 +157,7 @@ pub(super) async fn round(
     reached.p99_ns.push(tally.quantile_ns(0.99));
     reached.denied.push(tally.denied_per_mille());
     reached.degraded += tally.degraded;
+    reached.failed += tally.failed;
     system.judge(bench, &tally);
     Ok(tally)
 }
@@ -209,10 +211,12 @@ const HEAD: [&str; 10] = [
 /// What a system reached, against another one.
 fn row(name: &str, reached: &Reached, base: &Reached) -> Vec<String> {
     let (lowest, highest) = reached.rate.range();
-    let name = match reached.degraded {
-        0 => name.to_owned(),
-        degraded => format!("{name} ({} decided without Redis)", grouped(degraded)),
-    };
+    let mut name = name.to_owned();
+    for (count, what) in [(reached.degraded, "decided without Redis"), (reached.failed, "failed")] {
+        if count > 0 {
+            name = format!("{name} ({} {what})", grouped(count));
+        }
+    }
     vec![
         name,
         grouped(reached.rate.median()),
