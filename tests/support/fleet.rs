@@ -101,6 +101,8 @@ pub struct Worker {
     pub gateway: SocketAddr,
     /// Decisions.
     pub check: SocketAddr,
+    /// Decisions for Envoy.
+    pub rls: SocketAddr,
     /// Health.
     pub admin: SocketAddr,
     child: Child,
@@ -117,6 +119,7 @@ impl Worker {
             .arg("serve")
             .env("TRANSOM__LISTEN__GATEWAY", ANY_PORT.to_string())
             .env("TRANSOM__LISTEN__CHECK", ANY_PORT.to_string())
+            .env("TRANSOM__LISTEN__RLS", ANY_PORT.to_string())
             .env("TRANSOM__LISTEN__ADMIN", ANY_PORT.to_string())
             .envs((!setup.redis_url.is_empty()).then_some(("TRANSOM__REDIS__URL", setup.redis_url)))
             .env("TRANSOM__REDIS__PREFIX", setup.prefix)
@@ -126,7 +129,7 @@ impl Worker {
             .stderr(out)
             .spawn()
             .expect("the binary that was just built");
-        Self { gateway: ANY_PORT, check: ANY_PORT, admin: ANY_PORT, child, log }
+        Self { gateway: ANY_PORT, check: ANY_PORT, rls: ANY_PORT, admin: ANY_PORT, child, log }
     }
 
     /// Its process.
@@ -138,10 +141,10 @@ impl Worker {
     fn ready(&mut self) {
         let started = Instant::now();
         loop {
-            if let [Some(gateway), Some(check), Some(admin)] =
-                ["gateway", "check", "admin"].map(|name| self.said(name))
+            if let [Some(gateway), Some(check), Some(rls), Some(admin)] =
+                ["gateway", "check", "rls", "admin"].map(|name| self.said(name))
             {
-                (self.gateway, self.check, self.admin) = (gateway, check, admin);
+                (self.gateway, self.check, self.rls, self.admin) = (gateway, check, rls, admin);
                 return;
             }
             let ended = self.child.try_wait().expect("the state of a child");

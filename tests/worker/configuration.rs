@@ -35,7 +35,7 @@ const MISTAKES: &[Mistake] = &[
     Mistake("ports.toml", ONE_PORT_TWICE, &["listen.gateway and listen.check", "127.0.0.1:80"]),
     Mistake("loop.toml", ITS_OWN_UPSTREAM, &["gateway.upstream", "listen.gateway"]),
     Mistake("net.toml", BAD_NETWORK, &["identity.trusted_proxies[1]", "10.0.0.0/33"]),
-    Mistake("later.toml", "[listen]\nrls = \"127.0.0.1:1\"", &["listen.rls", "not in this build"]),
+    Mistake("rls.toml", "[listen]\nrls = \"8082\"", &["listen.rls", "127.0.0.1:8080"]),
     Mistake("nodes.toml", "[redis]\nmode = \"cluster\"", &["redis.mode", "takes redis.nodes"]),
     Mistake("jwt.toml", "[identity]\nmode = \"jwt\"", &["identity.jwt_algorithm", "RS256"]),
     Mistake("header.toml", "[identity]\nmode = \"header\"", &["identity.trusted_proxies"]),

@@ -30,6 +30,7 @@ mod process;
 mod prometheus;
 mod reload;
 mod request_id;
+mod rls;
 mod rolling;
 mod secrets;
 mod sentinel;

@@ -22,9 +22,10 @@ const LAST_WORDS: &str = "\n  curl -i ";
 pub(crate) const CONFIG_FILE: &str = "transom.toml";
 
 /// Listeners on any free ports; the banner names them.
-pub(crate) const FREE_PORTS: [(&str, &str); 3] = [
+pub(crate) const FREE_PORTS: [(&str, &str); 4] = [
     ("TRANSOM__LISTEN__GATEWAY", "127.0.0.1:0"),
     ("TRANSOM__LISTEN__CHECK", "127.0.0.1:0"),
+    ("TRANSOM__LISTEN__RLS", "127.0.0.1:0"),
     ("TRANSOM__LISTEN__ADMIN", "127.0.0.1:0"),
 ];
 
@@ -137,6 +138,8 @@ pub(crate) struct Worker {
     pub(crate) gateway: SocketAddr,
     /// Decisions.
     pub(crate) check: SocketAddr,
+    /// Decisions for Envoy.
+    pub(crate) rls: SocketAddr,
     /// Health and metrics.
     pub(crate) admin: SocketAddr,
     /// What it printed at the start.
@@ -201,9 +204,9 @@ impl Worker {
             assert!(started.elapsed() < PATIENCE, "no banner: {}", process.all_said());
             sleep(LOOK_AGAIN).await;
         };
-        let [gateway, check, admin] =
-            ["gateway", "check", "admin"].map(|listener| address(&banner, listener));
-        Self { gateway, check, admin, banner, process, folder: None }
+        let [gateway, check, rls, admin] =
+            ["gateway", "check", "rls", "admin"].map(|listener| address(&banner, listener));
+        Self { gateway, check, rls, admin, banner, process, folder: None }
     }
 
     /// Puts another file in the place of the one that it was started with, as a whole.

@@ -6,6 +6,7 @@
 //! before it is there.
 
 mod connection;
+mod grpc;
 mod pace;
 mod tally;
 #[cfg(test)]
@@ -60,7 +61,7 @@ impl Load {
         let mut open = Vec::with_capacity(self.connections);
         for number in 0..self.connections {
             let server = self.servers[number % self.servers.len()];
-            open.push(Connection::open(server).await?);
+            open.push(Connection::open(server, self.traffic.face).await?);
         }
         let started = Instant::now();
         let from = started + self.warm_up;

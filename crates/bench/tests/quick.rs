@@ -139,8 +139,10 @@ fn what_is_compared_with_is_measured_and_a_part_measured_again_leaves_the_others
         assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
         fs::read_to_string(out.path().join("benchmarks.md")).unwrap()
     };
-    let first = page(&["--only", "peers", "--only", "memory"]);
-    for name in ["limitador-redis", "limitador-memory", "limitador, in memory"] {
+    let first = page(&["--only", "faces", "--only", "peers", "--only", "memory"]);
+    for name in
+        ["gateway", "rls", "tower", "limitador-redis", "limitador-memory", "limitador, in memory"]
+    {
         let fast: u64 = row(&first, name)[0].parse().unwrap();
         assert!(fast > 0, "{first}");
     }

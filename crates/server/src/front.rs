@@ -75,15 +75,21 @@ impl Front {
     /// Identifies the caller of a request and decides it.
     pub async fn decide(&self, asked: Asked<'_>) -> Decided {
         let Asked { peer, method, host, path, headers } = asked;
+        let (identity, left) = self.identify(peer, headers).await;
+        let within = Some(left);
+        let ask = Ask { identity: &identity, method, host, path, cost: None, peek: false, within };
+        let answer = self.answer(ask, self.exempt.has_preflight(method, headers)).await;
+        Decided { identity, answer }
+    }
+
+    /// Finds out who asks, and how much of the deadline that leaves for a decision.
+    pub async fn identify(&self, peer: IpAddr, headers: &HeaderMap) -> (Identity, Duration) {
         let started = Instant::now();
         // One deadline over everything; looking a key up leaves the decision at least half of it.
         let identity = self.identities.of(peer, headers, self.deadline / 2).await;
         let took = started.elapsed();
         metrics::identified(took);
-        let within = Some(self.deadline.saturating_sub(took));
-        let ask = Ask { identity: &identity, method, host, path, cost: None, peek: false, within };
-        let answer = self.answer(ask, self.exempt.has_preflight(method, headers)).await;
-        Decided { identity, answer }
+        (identity, self.deadline.saturating_sub(took))
     }
 
     /// Decides for a caller who is known.

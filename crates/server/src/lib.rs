@@ -1,4 +1,5 @@
-//! The worker: who asks, the gateway, the check listener, health, metrics.
+//! The worker: who asks, the gateway, the check listener, Envoy's rate limit service, health,
+//! metrics.
 //!
 //! A [`worker::Worker`] is what a [`config::Config`] describes: a limiter (on Redis, or in this
 //! process), the identities it tells apart, and its listeners. Every listener reads a request,
@@ -19,5 +20,6 @@ pub mod listen;
 pub mod operator;
 pub mod reload;
 pub mod reporter;
+pub mod rls;
 pub mod telemetry;
 pub mod worker;

@@ -25,7 +25,7 @@ use crate::listen::{self, Drained, ListenSettings};
 use crate::operator::Operator;
 use crate::reload::Reloader;
 use crate::telemetry::metrics;
-use crate::{admin, check};
+use crate::{admin, check, rls};
 
 pub use error::StartError;
 pub(crate) use parts::Lasting;
@@ -128,6 +128,9 @@ impl Worker {
                 }
                 "check" => {
                     serving.spawn(listen::serve(listener, settings, check::router(front), close))
+                }
+                "rls" => {
+                    serving.spawn(listen::serve(listener, settings, rls::router(front), close))
                 }
                 _ => {
                     let operator =

@@ -1,4 +1,4 @@
-//! A connection that sends one request and reads its answer, again and again.
+//! A connection that sends one request and reads its answer, again and again: HTTP/1.1, or gRPC.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -7,6 +7,9 @@ use anyhow::{Context as _, Result, bail, ensure};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+
+use super::Face;
+use super::grpc::Grpc;
 
 /// An answer that takes longer is a fault of the run.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
@@ -33,19 +36,30 @@ pub(crate) struct Verdict {
 /// A keep-alive connection.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    stream: TcpStream,
+    wire: Wire,
     request: Vec<u8>,
-    answer: Vec<u8>,
+}
+
+#[derive(Debug)]
+enum Wire {
+    Http1(Http1),
+    Grpc(Grpc),
 }
 
 impl Connection {
-    /// Connects.
-    pub(crate) async fn open(server: SocketAddr) -> Result<Self> {
+    /// Connects, by what a face speaks.
+    pub(crate) async fn open(server: SocketAddr, face: Face) -> Result<Self> {
         let stream = TcpStream::connect(server)
             .await
             .with_context(|| format!("cannot connect to {server}"))?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream, request: Vec::with_capacity(512), answer: Vec::with_capacity(4_096) })
+        let wire = match face {
+            Face::Rls => Wire::Grpc(Grpc::open(stream, server).await?),
+            Face::Decide | Face::Check | Face::Get => {
+                Wire::Http1(Http1 { stream, answer: Vec::with_capacity(4_096) })
+            }
+        };
+        Ok(Self { wire, request: Vec::with_capacity(512) })
     }
 
     /// The bytes that [`exchange`](Self::exchange) sends.
@@ -55,11 +69,29 @@ impl Connection {
 
     /// Sends the request and reads the whole answer.
     pub(crate) async fn exchange(&mut self) -> Result<Verdict> {
-        self.stream.write_all(&self.request).await.context("a request could not be sent")?;
-        self.answer.clear();
-        timeout(ANSWER_WITHIN, self.read())
+        let exchange = async {
+            match &mut self.wire {
+                Wire::Http1(wire) => wire.exchange(&self.request).await,
+                Wire::Grpc(wire) => wire.exchange(&self.request).await,
+            }
+        };
+        timeout(ANSWER_WITHIN, exchange)
             .await
             .with_context(|| format!("no answer within {ANSWER_WITHIN:?}"))?
+    }
+}
+
+#[derive(Debug)]
+struct Http1 {
+    stream: TcpStream,
+    answer: Vec<u8>,
+}
+
+impl Http1 {
+    async fn exchange(&mut self, request: &[u8]) -> Result<Verdict> {
+        self.stream.write_all(request).await.context("a request could not be sent")?;
+        self.answer.clear();
+        self.read().await
     }
 
     async fn read(&mut self) -> Result<Verdict> {

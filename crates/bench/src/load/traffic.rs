@@ -2,7 +2,8 @@
 
 use std::io::Write as _;
 
-use crate::timed::FIRST;
+use super::grpc;
+use crate::timed::{FIRST, user};
 
 /// A path under a policy that admits a caller once a minute.
 pub(crate) const SPENT_PATH: &str = "/v1/spent";
@@ -20,6 +21,8 @@ pub(crate) enum Face {
     Check,
     /// Any other `GET`: the gateway with its echo, or a router behind the tower layer.
     Get,
+    /// `ShouldRateLimit` of Envoy's rate limit service.
+    Rls,
 }
 
 /// For whom requests are sent.
@@ -77,6 +80,10 @@ impl Traffic {
             Face::Decide => decide(request, caller, path),
             Face::Check => get(request, caller, "/check", path),
             Face::Get => get(request, caller, "", path),
+            Face::Rls => {
+                grpc::write(request, &user(caller), path);
+                Ok(())
+            }
         };
         caller as usize
     }

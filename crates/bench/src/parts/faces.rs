@@ -26,6 +26,7 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
     let decide = Traffic::decide(CALM_KEYS);
     let pid = worker.workers[0].pid();
     let gateway = vec![worker.workers[0].gateway];
+    let rls = vec![worker.workers[0].rls];
     let held = |system: System| system.held_to(bench, limits);
     let systems = [
         System::of_handler(&noop, decide.clone()),
@@ -33,6 +34,7 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
         held(System::of_workers("decide", &worker, decide.clone())),
         held(System::of_workers("check", &worker, get(Face::Check))),
         held(System::new("gateway", gateway, vec![pid], get(Face::Get))),
+        held(System::new("rls", rls, vec![pid], get(Face::Rls))),
         held(System::of_handler(&tower, get(Face::Get))),
         held(System::of_workers("decide, in process", &local, decide)),
     ];
@@ -44,11 +46,10 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
         "One worker, 100,000 identities, so that hardly any is denied, 60 a minute and 2 a second, 64 connections in a closed \
          loop. *noop* and *ping* parse the JSON of `POST /v1/decide` and answer as many bytes; \
          ping waits for one PING on a connection that all share. *check* and *gateway* name the \
-         user in a header; the gateway answers by its built-in echo. *tower* is a router behind \
+         user in a header; the gateway answers by its built-in echo. *rls* is Envoy's rate limit service over gRPC, one call at a time on each connection. *tower* is a router behind \
          the layer. The ratio is to noop.",
     );
     system::table(&mut section, system::names(&systems), &reached, 0);
-    section.not_measured("Envoy's rate limit service", "this build has none");
     let each_ns = reached[0].generator_ns.median().max(1);
     section.say(&format!(
         "The generator is one thread. It takes {} µs of a core for an answer of noop, so that with a \

@@ -34,7 +34,7 @@ use crate::results::{Measured, Results};
 pub(crate) enum Part {
     /// The script against other scripts, in Redis alone
     Script,
-    /// Gateway, check, decide and tower layer against a no-op and a PING handler
+    /// Gateway, check, decide, RLS and tower layer against a no-op and a PING handler
     Faces,
     /// Latency at constant rates
     Latency,
@@ -64,7 +64,7 @@ impl Part {
     const fn takes_s(self) -> u64 {
         match self {
             Self::Script => 75,
-            Self::Faces => 110,
+            Self::Faces => 125,
             Self::Latency => 200,
             Self::Memory => 120,
             Self::Peers => 150,

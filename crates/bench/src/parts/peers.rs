@@ -12,7 +12,7 @@ use super::connect;
 use super::system::{self, System};
 use crate::args::Kind;
 use crate::bench::Bench;
-use crate::load::{CALM_KEYS, CONNECTIONS, Connection, KEYS, Traffic, decide_request};
+use crate::load::{CALM_KEYS, CONNECTIONS, Connection, Face, KEYS, Traffic, decide_request};
 use crate::must::Figure;
 use crate::peer;
 use crate::plot;
@@ -121,7 +121,8 @@ impl AtOnce {
 
 async fn at_once(bench: &Bench, name: &str, servers: &[SocketAddr], keys: u32) -> Result<AtOnce> {
     bench.step(0, &format!("callers at once, {name}"));
-    let open = (0..CONNECTIONS).map(|number| Connection::open(servers[number % servers.len()]));
+    let open = (0..CONNECTIONS)
+        .map(|number| Connection::open(servers[number % servers.len()], Face::Decide));
     let mut callers = try_join_all(open).await?;
     let mut found = AtOnce { admitted: 0, most: 0, above: 0 };
     for key in 0..keys {

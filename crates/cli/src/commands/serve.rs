@@ -62,6 +62,7 @@ fn banner(config: &Config, worker: &Worker) -> String {
     for (name, what) in [
         ("gateway", upstream(config)),
         ("check", "decisions for proxies and services: /check, POST /v1/decide".to_owned()),
+        ("rls", "decisions for Envoy: its rate limit service, gRPC".to_owned()),
         ("admin", "console: /; health: /healthz, /readyz; metrics: /metrics".to_owned()),
     ] {
         let Some(address) = addresses.get(name) else { continue };

@@ -48,6 +48,6 @@ pub fn router(front: SharedFront) -> Router {
         .route("/v1/decide", post(decide::decide).layer(DefaultBodyLimit::max(BODY_MAX)))
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
-        .layer(middleware::from_fn_with_state(Arc::clone(&front), scoped))
+        .layer(middleware::from_fn_with_state(("check", Arc::clone(&front)), scoped))
         .with_state(front)
 }

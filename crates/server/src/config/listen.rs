@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use serde::{Deserialize, Deserializer};
 
 use super::error::Fault;
-use super::value::{NOT_IN_THIS_BUILD, optional};
+use super::value::optional;
 
 /// The listeners, `[listen]`. Each is an address with a port, such as `127.0.0.1:8080` or
 /// `[::1]:8080`; `localhost` is 127.0.0.1, and port 0 is any free port. `None`, written as an
@@ -21,9 +21,9 @@ pub struct ListenConfig {
     /// `listen.check` or `TRANSOM__LISTEN__CHECK`.
     #[serde(deserialize_with = "address")]
     pub check: Option<SocketAddr>,
-    /// Envoy's rate limit service. Off by default, and nothing else in this build; `listen.rls`
-    /// or `TRANSOM__LISTEN__RLS`.
-    #[serde(deserialize_with = "not_in_this_build")]
+    /// Envoy's rate limit service. It trusts whoever reaches it. Default 127.0.0.1:8082;
+    /// `listen.rls` or `TRANSOM__LISTEN__RLS`.
+    #[serde(deserialize_with = "address")]
     pub rls: Option<SocketAddr>,
     /// Health, metrics, the admin API and the console. Default 127.0.0.1:8083; `listen.admin` or `TRANSOM__LISTEN__ADMIN`.
     #[serde(deserialize_with = "address")]
@@ -33,7 +33,12 @@ pub struct ListenConfig {
 impl Default for ListenConfig {
     fn default() -> Self {
         let loopback = |port| Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
-        Self { gateway: loopback(8080), check: loopback(8081), rls: None, admin: loopback(8083) }
+        Self {
+            gateway: loopback(8080),
+            check: loopback(8081),
+            rls: loopback(8082),
+            admin: loopback(8083),
+        }
     }
 }
 
@@ -79,11 +84,4 @@ fn address<'de, D: Deserializer<'de>>(source: D) -> Result<Option<SocketAddr>, D
             (None, Err(_)) => Err(format!("{text:?} is no address; write 127.0.0.1:8080")),
         }
     })
-}
-
-fn not_in_this_build<'de, D>(source: D) -> Result<Option<SocketAddr>, D::Error>
-where
-    D: Deserializer<'de>,
-{
-    optional(source, |_| Err(format!("the rate limit service {NOT_IN_THIS_BUILD}; write \"\"")))
 }

@@ -139,9 +139,6 @@ pub(super) fn word<T: Copy>(text: &str, known: &[(&str, T)]) -> Result<T, String
     }
 }
 
-/// Said of a setting whose meaning later versions bring.
-pub(super) const NOT_IN_THIS_BUILD: &str = "is not in this build";
-
 /// A path; empty text counts as absent.
 pub(super) fn path<'de, D, T>(source: D) -> Result<Option<T>, D::Error>
 where

@@ -47,9 +47,10 @@ impl Config {
                 "listen.gateway is {address} without Redis: each worker counts alone"
             ));
         }
-        if let Some(address) = open(self.listen.check) {
+        for (name, address) in [("check", self.listen.check), ("rls", self.listen.rls)] {
+            let Some(address) = open(address) else { continue };
             found.push(format!(
-                "listen.check is {address}: it trusts whoever reaches it and belongs on an inner \
+                "listen.{name} is {address}: it trusts whoever reaches it and belongs on an inner \
                  network"
             ));
         }

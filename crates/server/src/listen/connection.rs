@@ -29,6 +29,7 @@ use super::guarded::Guarded;
 use super::places::Taken;
 use super::{BoxError, ListenSettings};
 use crate::telemetry::metrics::{Cut, ListenerMetrics, Open};
+use crate::telemetry::request::status;
 
 /// The most header fields of a request; with more it is answered 431.
 pub const MAX_HEADERS: usize = 100;
@@ -168,7 +169,7 @@ impl Connection {
             async move {
                 let received = Instant::now();
                 let response = answer.await?;
-                metrics.answered(response.status(), received.elapsed());
+                metrics.answered(status(&response), received.elapsed());
                 if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                     tunnel.store(true, Ordering::Relaxed);
                 }

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use axum::extract::{ConnectInfo, Request, State};
 use axum::middleware::Next;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use tracing::{Instrument as _, Span};
 use transom_core::PolicyName;
 
@@ -39,6 +39,15 @@ pub(crate) struct Scope {
 #[derive(Clone, Debug)]
 pub(crate) struct Matched(pub(crate) PolicyName);
 
+/// The status that a response is counted and logged under, where it is not its own.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Counted(pub(crate) StatusCode);
+
+/// The status that a response is counted and logged under.
+pub(crate) fn status<B>(response: &Response<B>) -> StatusCode {
+    response.extensions().get().map_or_else(|| response.status(), |Counted(status)| *status)
+}
+
 impl Scope {
     /// Begins with a request of a listener, whose peer is a `trusted` proxy or is not.
     pub(crate) fn begin(
@@ -66,7 +75,7 @@ impl Scope {
         let mut response = answer.instrument(self.span.clone()).await;
         let took_us = u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX);
         let policy = response.extensions_mut().remove::<Matched>().map(|Matched(name)| name);
-        let status = response.status().as_u16();
+        let status = status(&response).as_u16();
         traces::answered(&self.traced, status, policy.as_ref());
         tracing::info!(
             target: REQUESTS,
@@ -97,15 +106,15 @@ fn make() -> HeaderValue {
     HeaderValue::try_from(id).unwrap_or(HeaderValue::from_static("0"))
 }
 
-/// Answers every request of the check listener within its scope.
+/// Answers every request of the listener of this name within its scope.
 pub(crate) async fn scoped(
-    State(front): State<SharedFront>,
+    State((listener, front)): State<(&'static str, SharedFront)>,
     request: Request,
     next: Next,
 ) -> axum::response::Response {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
     let trusted = peer.is_some_and(|peer| front.load().identities.is_trusted_proxy(peer.0.ip()));
-    let scope = Scope::begin("check", request.method(), request.headers(), trusted);
+    let scope = Scope::begin(listener, request.method(), request.headers(), trusted);
     scope.answer(next.run(request)).await
 }
 

@@ -80,7 +80,7 @@ fn other_variables_are_no_settings() {
 fn yaml_says_the_same_as_toml() {
     let yaml = "
 listen:
-  rls: ''
+  rls: 127.0.0.1:9082
 redis:
   url: redis://redis:6379
   deadline: 20ms
@@ -95,6 +95,7 @@ policy:
     second: 1
 ";
     let toml = "
+listen = { rls = '127.0.0.1:9082' }
 redis = { url = 'redis://redis:6379', deadline = '20ms', on_failure = 'deny' }
 [[policy]]
 name = 'search'

@@ -105,11 +105,11 @@ fn listeners_that_cannot_be_are_refused() {
             "listen.gateway and listen.check: both take 127.0.0.1:8081",
         ),
         (
-            "[listen]\nrls = '127.0.0.1:8082'",
-            r#"listen.rls: the rate limit service is not in this build; write """#,
+            "[listen]\nrls = '127.0.0.1:8083'",
+            "listen.rls and listen.admin: both take 127.0.0.1:8083",
         ),
         (
-            "[listen]\ngateway = ''\ncheck = ''\nadmin = ''",
+            "[listen]\ngateway = ''\ncheck = ''\nrls = ''\nadmin = ''",
             "listen: every listener is off, a worker would do nothing",
         ),
     ]);

@@ -7,6 +7,7 @@ const FULL: &str = "
 [listen]
 gateway = '0.0.0.0:8080'
 check = '[::]:8081'
+rls = '[::]:8082'
 admin = ''
 [gateway]
 upstream = 'http://api:3000'
@@ -59,7 +60,7 @@ fn a_description_shows_what_is_in_force() {
         "\
 listen.gateway     0.0.0.0:8080
 listen.check       [::]:8081
-listen.rls         off
+listen.rls         [::]:8082
 listen.admin       off
 upstream           http://api:3000
 store              rediss://***@redis.example:6380/1, prefix transom:1, deadline 50ms, 2 lanes
@@ -81,6 +82,7 @@ Policies, the most specific first:
 
 Warnings:
 - listen.check is [::]:8081: it trusts whoever reaches it and belongs on an inner network
+- listen.rls is [::]:8082: it trusts whoever reaches it and belongs on an inner network
 - identity.trusted_proxies[1] is 0.0.0.0/0: any client in it can name any address
 - policy: none is named default; what no policy matches gets 60 a minute and 2 a second
 - policy me: a cost of 3 never fits 2 a second, every request is denied
@@ -125,6 +127,7 @@ fn the_json_says_the_same() {
 fn a_warning_names_what_it_is_about() {
     let begins = [
         "listen.check is [::]:8081",
+        "listen.rls is [::]:8082",
         "identity.trusted_proxies[1] is 0.0.0.0/0",
         "policy: none is named default; what no policy matches gets 60 a minute and 2 a second",
         "policy me: a cost of 3 never fits 2 a second",

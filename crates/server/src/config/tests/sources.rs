@@ -69,8 +69,8 @@ fn a_fault_in_a_variable_names_the_variable() {
 
 #[test]
 fn a_fault_of_a_section_in_variables_names_a_variable() {
-    let off = ["TRANSOM__LISTEN__GATEWAY", "TRANSOM__LISTEN__CHECK", "TRANSOM__LISTEN__ADMIN"];
-    let error = load_environment(&off.map(|name| (name, ""))).unwrap_err();
+    let off = ["GATEWAY", "CHECK", "RLS", "ADMIN"].map(|name| format!("TRANSOM__LISTEN__{name}"));
+    let error = load_environment(&off.each_ref().map(|name| (name.as_str(), ""))).unwrap_err();
     let says = "listen: every listener is off, a worker would do nothing";
     assert_eq!(error, format!("environment variable TRANSOM__LISTEN__ADMIN: {says}"));
 }
