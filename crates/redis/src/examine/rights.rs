@@ -23,7 +23,7 @@ const HINT: &str = "the README lists the rights of a worker";
 /// Who is limited, blocked and counted here.
 const SCRATCH_USER: &str = "transom-doctor";
 /// The type of a key is in its name: `@zset` is `PREFIX:doctor:zset`.
-const COMMANDS: [&str; 37] = [
+const COMMANDS: [&str; 38] = [
     "PING",
     "ROLE",
     "TIME",
