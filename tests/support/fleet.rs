@@ -101,6 +101,8 @@ pub struct Worker {
     pub gateway: SocketAddr,
     /// Decisions.
     pub check: SocketAddr,
+    /// Decisions for Envoy.
+    pub rls: SocketAddr,
     /// Health.
     pub admin: SocketAddr,
     child: Child,
@@ -127,17 +129,22 @@ impl Worker {
             .stderr(out)
             .spawn()
             .expect("the binary that was just built");
-        Self { gateway: ANY_PORT, check: ANY_PORT, admin: ANY_PORT, child, log }
+        Self { gateway: ANY_PORT, check: ANY_PORT, rls: ANY_PORT, admin: ANY_PORT, child, log }
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Waits until it has said where it listens, which it does when it has bound all.
     fn ready(&mut self) {
         let started = Instant::now();
         loop {
-            if let [Some(gateway), Some(check), Some(admin)] =
-                ["gateway", "check", "admin"].map(|name| self.said(name))
+            if let [Some(gateway), Some(check), Some(rls), Some(admin)] =
+                ["gateway", "check", "rls", "admin"].map(|name| self.said(name))
             {
-                (self.gateway, self.check, self.admin) = (gateway, check, admin);
+                (self.gateway, self.check, self.rls, self.admin) = (gateway, check, rls, admin);
                 return;
             }
             let ended = self.child.try_wait().expect("the state of a child");

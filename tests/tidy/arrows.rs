@@ -7,7 +7,7 @@ use toml::{Table, Value};
 use transom_tests::redis_server::repository;
 
 /// What each member may depend on inside the workspace. A new arrow is a deliberate edit here.
-const ARROWS: [(&str, &[&str]); 7] = [
+const ARROWS: [(&str, &[&str]); 8] = [
     ("transom-core", &[]),
     ("transom-redis", &["transom-core"]),
     ("transom-local", &["transom-core"]),
@@ -18,6 +18,10 @@ const ARROWS: [(&str, &[&str]); 7] = [
         "transom-tests",
         &["transom-core", "transom-redis", "transom-local", "transom-tower", "transom-server"],
     ),
+    (
+        "transom-bench",
+        &["transom-core", "transom-redis", "transom-local", "transom-tower", "transom-tests"],
+    ),
 ];
 
 /// Libraries that `core` may use: it has no runtime, no socket and no clock.
@@ -25,8 +29,8 @@ const CORE_MAY_USE: [&str; 5] = ["bytes", "http", "serde", "serde_json", "thiser
 
 /// Libraries that one crate alone knows.
 const KEPT: [(&str, &[&str]); 3] = [
-    ("redis", &["transom-redis", "transom-tests"]),
-    ("deadpool-redis", &["transom-redis"]),
+    ("redis", &["transom-redis", "transom-tests", "transom-bench"]),
+    ("deadpool-redis", &["transom-redis", "transom-bench"]),
     ("config", &["transom-server"]),
 ];
 

@@ -7,7 +7,8 @@ use transom_tests::redis_server::repository;
 
 /// The files that name it, and what for. Windows move by the clock of Redis: nothing on the way of
 /// a decision is here but the start of the in-process limiter's own clock.
-const READERS: [(&str, &str); 7] = [
+const READERS: [(&str, &str); 8] = [
+    ("crates/bench/src/machine.rs", "when a part of the benchmarks ran"),
     ("crates/cli/src/show.rs", "shows times to people"),
     ("crates/local/src/clock.rs", "where the in-process limiter's clock starts"),
     ("crates/redis/src/examine.rs", "a doctor compares it with that of Redis"),

@@ -21,9 +21,10 @@ pub fn worker_binary() -> &'static Path {
 const OF_A_PACKAGE: [&str; 3] = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_"];
 
 fn build() -> PathBuf {
-    // TARGET/PROFILE/deps/TEST-HASH
+    // TARGET/PROFILE/deps/TEST-HASH; a program that uses this is at TARGET/PROFILE/PROGRAM.
     let test = std::env::current_exe().expect("the path of the running test");
-    let folder = test.ancestors().nth(2).expect("the folder of a profile");
+    let mut folders = test.ancestors().skip(1).filter(|folder| !folder.ends_with("deps"));
+    let folder = folders.next().expect("the folder of a profile");
     let profile = folder.file_name().and_then(|name| name.to_str()).expect("a profile's name");
     let mut cargo = Command::new(env!("CARGO"));
     // What cargo has told this test about its own package would be taken for a change by build

@@ -1,0 +1,104 @@
+//! When requests are due.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Semaphore;
+
+/// How requests follow each other.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Pace {
+    /// Each connection asks again as soon as it is answered.
+    Closed,
+    /// So many are due every second, over all connections.
+    PerSecond(u64),
+}
+
+impl fmt::Display for Pace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed => f.write_str("a closed loop"),
+            Self::PerSecond(rate) => write!(f, "{rate} a second"),
+        }
+    }
+}
+
+/// A pace that has begun.
+#[derive(Clone, Debug)]
+pub(crate) struct Schedule {
+    started: Instant,
+    until: Instant,
+    open: Option<Arc<Open>>,
+}
+
+/// Requests at a constant rate. A thread of its own lets them go when they are due, since the
+/// timers of the runtime are no finer than a millisecond.
+#[derive(Debug)]
+struct Open {
+    period: Duration,
+    requests: u64,
+    taken: AtomicU64,
+    due: Semaphore,
+}
+
+impl Schedule {
+    /// Begins; `connections` will ask for times until there are no more.
+    pub(crate) fn start(pace: Pace, started: Instant, until: Instant, connections: usize) -> Self {
+        let open = match pace {
+            Pace::Closed => None,
+            Pace::PerSecond(rate) => {
+                let period = Duration::from_nanos(1_000_000_000 / rate.max(1));
+                let whole = (until - started).as_nanos() / period.as_nanos().max(1);
+                let requests = u64::try_from(whole).unwrap_or(u64::MAX);
+                let (taken, due) = (AtomicU64::new(0), Semaphore::new(0));
+                let open = Arc::new(Open { period, requests, taken, due });
+                let pacer = Arc::clone(&open);
+                std::thread::spawn(move || pacer.let_go(started, connections));
+                Some(open)
+            }
+        };
+        Self { started, until, open }
+    }
+
+    /// Waits until the next request is due, and says when that was; `None` at the end.
+    pub(crate) async fn next(&self) -> Option<Instant> {
+        let Some(open) = &self.open else {
+            return Some(Instant::now()).filter(|now| *now < self.until);
+        };
+        open.due.acquire().await.ok()?.forget();
+        let number = open.taken.fetch_add(1, Ordering::Relaxed);
+        (number < open.requests).then(|| self.started + open.after(number))
+    }
+
+    /// Whether a request that was due, and is answered now, is inside what is measured. At a
+    /// constant rate every request that was due is, however late its answer.
+    pub(crate) fn counts(&self, due: Instant, answered: Instant) -> bool {
+        match self.open {
+            Some(_) => due < self.until,
+            None => answered < self.until,
+        }
+    }
+}
+
+impl Open {
+    fn after(&self, number: u64) -> Duration {
+        let period = u64::try_from(self.period.as_nanos()).unwrap_or(u64::MAX);
+        Duration::from_nanos(period.saturating_mul(number))
+    }
+
+    /// The thread: one permit for each request when it is due, and one more for each connection,
+    /// so that all of them learn of the end.
+    fn let_go(&self, started: Instant, connections: usize) {
+        for number in 0..self.requests {
+            let due = started + self.after(number);
+            let now = Instant::now();
+            if due > now {
+                std::thread::sleep(due - now);
+            }
+            self.due.add_permits(1);
+        }
+        self.due.add_permits(connections);
+    }
+}

@@ -1,0 +1,70 @@
+//! The generator against a server that stalls once.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+
+use super::{Load, Pace, Tally, Traffic};
+
+const STALL: Duration = Duration::from_millis(400);
+const STALLED_AT: usize = 20;
+const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 17\r\n\r\n{\"allowed\":true }";
+
+/// Answers whatever comes on one connection, one request of it late.
+async fn server() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = [0; 1_024];
+        for number in 0.. {
+            if stream.read(&mut request).await.unwrap() == 0 {
+                return;
+            }
+            if number == STALLED_AT {
+                tokio::time::sleep(STALL).await;
+            }
+            stream.write_all(ANSWER).await.unwrap();
+        }
+    });
+    address
+}
+
+async fn drive(pace: Pace) -> Tally {
+    let load = Load {
+        servers: vec![server().await],
+        traffic: Traffic::decide(1),
+        connections: 1,
+        pace,
+        warm_up: Duration::ZERO,
+        lasts: Duration::from_secs(1),
+    };
+    load.run().await.unwrap()
+}
+
+fn slower_than(tally: &Tally, bound: Duration) -> u64 {
+    let bound = u64::try_from(bound.as_nanos()).unwrap();
+    tally
+        .latency_ns
+        .iter_recorded()
+        .filter(|step| step.value_iterated_to() >= bound)
+        .fold(0, |count, step| count + step.count_at_value())
+}
+
+#[tokio::test]
+async fn a_stall_is_charged_for_every_request_that_was_due_in_it() {
+    let tally = drive(Pace::PerSecond(1_000)).await;
+    // Half of the stall holds up at least what was due in its other half.
+    let late = slower_than(&tally, STALL / 2);
+    assert!(late >= 190, "{late} of {} were late", tally.answered);
+    assert_eq!(tally.answered, 1_000, "nothing that was due is left out");
+}
+
+#[tokio::test]
+async fn a_closed_loop_asks_when_it_was_answered() {
+    let tally = drive(Pace::Closed).await;
+    assert!(slower_than(&tally, STALL / 2) >= 1);
+    assert_eq!((tally.denied, tally.degraded, tally.above(0)), (0, 0, tally.all));
+}

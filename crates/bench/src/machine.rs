@@ -1,0 +1,108 @@
+//! What the machine says of itself and of the processes on it.
+
+use std::ops::{Add, Sub};
+use std::process::Command;
+
+use transom_tests::redis_server::binary;
+
+/// Of `/proc/PID/stat`: 100 a second on every Linux.
+const TICK_NS: u64 = 10_000_000;
+/// Fields of `/proc/PID/stat` between the name in brackets and the time in user mode.
+const BEFORE_TIMES: usize = 11;
+
+/// Nanoseconds that all threads of a process have been on a core. Threads that have ended are not
+/// counted; 0 where the system does not tell.
+pub(crate) fn cpu_ns(pid: u32) -> u64 {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    threads
+        .filter_map(|thread| std::fs::read_to_string(thread.path().join("schedstat")).ok())
+        .filter_map(|text| text.split_whitespace().next()?.parse::<u64>().ok())
+        .sum()
+}
+
+/// Nanoseconds on a core, by what ran there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct CpuTime {
+    /// The program.
+    pub(crate) user_ns: u64,
+    /// The kernel for it: sockets, above all.
+    pub(crate) kernel_ns: u64,
+}
+
+impl CpuTime {
+    /// Of a process and all of its threads, in steps of 10 ms; nothing where the system does not
+    /// tell.
+    pub(crate) fn of(pid: u32) -> Self {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        Self::parse(&stat).unwrap_or_default()
+    }
+
+    fn parse(stat: &str) -> Option<Self> {
+        // A name may hold spaces and brackets.
+        let (_, fields) = stat.rsplit_once(')')?;
+        let mut times = fields.split_whitespace().skip(BEFORE_TIMES).map(str::parse::<u64>);
+        let mut next = || Some(times.next()?.ok()?.saturating_mul(TICK_NS));
+        Some(Self { user_ns: next()?, kernel_ns: next()? })
+    }
+
+    /// Both together.
+    pub(crate) const fn sum_ns(self) -> u64 {
+        self.user_ns + self.kernel_ns
+    }
+}
+
+impl Add for CpuTime {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { user_ns: self.user_ns + other.user_ns, kernel_ns: self.kernel_ns + other.kernel_ns }
+    }
+}
+
+impl Sub for CpuTime {
+    type Output = Self;
+
+    fn sub(self, before: Self) -> Self {
+        Self {
+            user_ns: self.user_ns.saturating_sub(before.user_ns),
+            kernel_ns: self.kernel_ns.saturating_sub(before.kernel_ns),
+        }
+    }
+}
+
+/// How many processes can run at once.
+pub(crate) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Cores, and the system.
+pub(crate) fn description() -> String {
+    format!("{} cores, {} on {}", cores(), std::env::consts::OS, std::env::consts::ARCH)
+}
+
+/// What time it is, UTC.
+pub(crate) fn time() -> String {
+    #[expect(clippy::disallowed_methods, reason = "says when a part ran, and decides nothing")]
+    let now = std::time::SystemTime::now();
+    humantime::format_rfc3339_seconds(now).to_string()
+}
+
+/// The version of the server that is started; `None` where there is none.
+pub(crate) fn redis_version() -> Option<String> {
+    let said = Command::new(binary()).arg("--version").output().ok()?;
+    let text = String::from_utf8_lossy(&said.stdout).into_owned();
+    text.split_whitespace().find_map(|word| word.strip_prefix("v=").map(str::to_owned))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_found_behind_any_name() {
+        let stat = "42 (a) b (c) R 1 42 42 0 -1 4194304 98 0 0 0 150 25 0 0 20 0 1 0 16 3 350";
+        let times = CpuTime { user_ns: 1_500_000_000, kernel_ns: 250_000_000 };
+        assert_eq!(CpuTime::parse(stat), Some(times));
+        assert_eq!(CpuTime::parse("42 (a"), None);
+    }
+}

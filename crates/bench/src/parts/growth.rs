@@ -1,0 +1,210 @@
+//! How a worker's rate changes with what there is more of.
+
+mod fill;
+
+use anyhow::Result;
+use transom_core::Limits;
+use transom_tests::RedisServer;
+use transom_tests::fleet::Fleet;
+
+use self::fill::{Fill, fill};
+use super::system::{self, Reached, System};
+use crate::args::Kind;
+use crate::bench::Bench;
+use crate::load::{CALM_KEYS, Callers, Face, Traffic};
+use crate::must::Figure;
+use crate::plot::{self, Axes, Line, place};
+use crate::process::{Handler, Program};
+use crate::report::Section;
+use crate::stats::{PerMille, grouped};
+
+/// A limit that nobody reaches.
+const AMPLE: Limits = Limits { minute: 100_000, second: 100_000 };
+/// Units in all windows together where limits are compared: what 8,000 requests a second leave.
+const UNITS: u32 = 480_000;
+/// The prefix of the keys of every worker here.
+const PREFIX: &str = "growth";
+
+/// One point of a curve.
+struct Case {
+    x: u64,
+    system: System,
+    /// What Redis holds when the round begins.
+    fill: Fill,
+}
+
+pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
+    let redis = RedisServer::process(&[]).await;
+    let mut section = Section::new("Growth");
+    section.say(
+        "`POST /v1/decide`, one worker, 100,000 identities, so that hardly any is denied, and 64 \
+         connections in a closed loop, unless said otherwise. Each ratio is to the first row.",
+    );
+    keys(bench, &redis, &mut section).await?;
+    limits(bench, &redis, &mut section).await?;
+    workers(bench, &redis, &mut section).await?;
+    connections(bench, &redis, &mut section).await?;
+    denials(bench, &redis, &mut section).await?;
+    hot_key(bench, &redis, &mut section).await?;
+    Ok(section)
+}
+
+async fn keys(bench: &mut Bench, redis: &RedisServer, section: &mut Section) -> Result<()> {
+    let worker = system::workers(&redis.url, PREFIX, AMPLE, 1);
+    let counts: &[u32] = bench.either(&[1_000, 10_000, 100_000, 1_000_000], &[1_000, 10_000]);
+    let case = |keys: &u32| Case {
+        x: u64::from(*keys),
+        system: decide(&format!("{} keys", grouped(u64::from(*keys))), &worker, *keys),
+        fill: Fill { identities: *keys, units: 1 },
+    };
+    let cases: Vec<_> = counts.iter().map(case).collect();
+    let reached = sweep(bench, redis, &cases).await?;
+    if let [first, .., last] = &reached[..] {
+        bench.findings.ratio(Figure::ManyKeys, last.rate.against(&first.rate));
+    }
+    section.say(
+        "**Keys.** Each identity is in Redis before a round begins; all are admitted. The fewer \
+         there are, the more units their windows hold at the end of a round: what the rate is to \
+         the number of keys.",
+    );
+    show(bench, section, &cases, &reached, "keys", "identities")
+}
+
+async fn limits(bench: &mut Bench, redis: &RedisServer, section: &mut Section) -> Result<()> {
+    let limits: &[u32] = bench.either(&[10, 60, 600, 1_000, 6_000, 10_000], &[10, 60, 600]);
+    let of = |minute: &u32| Limits { minute: *minute, second: *minute };
+    let workers: Vec<Fleet> =
+        limits.iter().map(|minute| system::workers(&redis.url, PREFIX, of(minute), 1)).collect();
+    let case = |(minute, worker): (&u32, &Fleet)| {
+        let identities = 2 * UNITS / minute;
+        let name = format!("{} a minute", grouped(u64::from(*minute)));
+        Case {
+            x: u64::from(*minute),
+            system: decide(&name, worker, identities),
+            fill: Fill { identities, units: minute / 2 },
+        }
+    };
+    let cases: Vec<_> = limits.iter().zip(&workers).map(case).collect();
+    let reached = sweep(bench, redis, &cases).await?;
+    let place_of = |limit: u32| limits.iter().position(|minute| *minute == limit);
+    if let (Some(long), Some(short)) = (place_of(6_000), place_of(60)) {
+        let ratio = reached[long].rate.against(&reached[short].rate);
+        bench.findings.ratio(Figure::LongWindows, ratio);
+    }
+    section.say(
+        "**Limits.** Each window holds half of its limit before a round begins, evenly spread over \
+         the minute. There are fewer identities the higher the limit, so that all windows together \
+         hold as many units, and about as many leave each of them as are admitted. As many a \
+         second as a minute.",
+    );
+    show(bench, section, &cases, &reached, "limits", "limit a minute")
+}
+
+async fn workers(bench: &mut Bench, redis: &RedisServer, section: &mut Section) -> Result<()> {
+    let counts = [1, 2, 4];
+    let fleets = counts.map(|count| system::workers(&redis.url, PREFIX, Limits::DEFAULT, count));
+    let case = |(count, fleet): (usize, &Fleet)| Case {
+        x: count as u64,
+        system: decide(&format!("workers: {count}"), fleet, CALM_KEYS)
+            .held_to(bench, Limits::DEFAULT),
+        fill: Fill::NOTHING,
+    };
+    let cases: Vec<_> = counts.into_iter().zip(&fleets).map(case).collect();
+    let reached = sweep(bench, redis, &cases).await?;
+    section.say("**Workers**, on the cores that they share with Redis and the generator.");
+    show(bench, section, &cases, &reached, "workers", "workers")
+}
+
+async fn connections(bench: &mut Bench, redis: &RedisServer, section: &mut Section) -> Result<()> {
+    let worker = system::workers(&redis.url, PREFIX, Limits::DEFAULT, 1);
+    let counts: &[usize] = bench.either(&[8, 16, 64, 256, 1_024], &[8, 64]);
+    let case = |count: &usize| Case {
+        x: *count as u64,
+        system: decide(&format!("{} connections", grouped(*count as u64)), &worker, CALM_KEYS)
+            .over(*count)
+            .held_to(bench, Limits::DEFAULT),
+        fill: Fill::NOTHING,
+    };
+    let cases: Vec<_> = counts.iter().map(case).collect();
+    let reached = sweep(bench, redis, &cases).await?;
+    section.say("**Connections** of clients: what waits together goes to Redis together.");
+    show(bench, section, &cases, &reached, "connections", "connections")
+}
+
+async fn denials(bench: &mut Bench, redis: &RedisServer, section: &mut Section) -> Result<()> {
+    let worker = system::workers(&redis.url, PREFIX, AMPLE, 1);
+    let shares: &[u32] = bench.either(&[0, 250, 500, 750, 900, 990], &[0, 990]);
+    let case = |per_mille: &u32| {
+        let callers = Callers::PartlySpent(*per_mille);
+        let traffic = Traffic { face: Face::Decide, callers };
+        let name = format!("{} % denied", per_mille / 10);
+        Case {
+            x: u64::from(*per_mille / 10),
+            system: System::of_workers(&name, &worker, traffic),
+            fill: Fill::NOTHING,
+        }
+    };
+    let cases: Vec<_> = shares.iter().map(case).collect();
+    let reached = sweep(bench, redis, &cases).await?;
+    section.say("**Denials.** A hundred identities have used up what they may and are denied; 20,000 are not.");
+    show(bench, section, &cases, &reached, "denials", "% denied")
+}
+
+async fn hot_key(bench: &mut Bench, redis: &RedisServer, section: &mut Section) -> Result<()> {
+    let worker = system::workers(&redis.url, PREFIX, Limits::DEFAULT, 1);
+    let noop = Handler::start(Program::Own(Kind::Noop), &redis.url, Limits::DEFAULT)?;
+    let hot = decide("one key", &worker, 1).held_to(bench, Limits::DEFAULT);
+    let cases = [
+        Case { x: 0, system: System::of_handler(&noop, Traffic::decide(1)), fill: Fill::NOTHING },
+        Case { x: 1, system: hot, fill: Fill::NOTHING },
+    ];
+    let reached = sweep(bench, redis, &cases).await?;
+    bench.findings.ratio(Figure::HotKey, reached[1].rate.against(&reached[0].rate));
+    section.say("**One hot key**, 60 a minute and 2 a second, against the no-op handler.");
+    table(section, &cases, &reached);
+    Ok(())
+}
+
+fn decide(name: &str, fleet: &Fleet, callers: u32) -> System {
+    System::of_workers(name, fleet, Traffic::decide(callers))
+}
+
+/// All rounds, each on a Redis that holds what its case says and nothing else.
+async fn sweep(bench: &mut Bench, redis: &RedisServer, cases: &[Case]) -> Result<Vec<Reached>> {
+    let mut reached: Vec<Reached> = cases.iter().map(|_| Reached::default()).collect();
+    for number in 0..bench.rounds() {
+        for (case, reached) in cases.iter().zip(&mut reached) {
+            bench.step(number, &case.system.name);
+            fill(redis, PREFIX, case.fill).await?;
+            system::round(bench, redis, &case.system, reached).await?;
+        }
+    }
+    Ok(reached)
+}
+
+fn table(section: &mut Section, cases: &[Case], reached: &[Reached]) {
+    let names = cases.iter().map(|case| &*case.system.name);
+    system::table(section, names, reached, 0);
+}
+
+fn show(
+    bench: &Bench,
+    section: &mut Section,
+    cases: &[Case],
+    reached: &[Reached],
+    name: &str,
+    x: &str,
+) -> Result<()> {
+    table(section, cases, reached);
+    let ratio = |own: &Reached| own.rate.against(&reached[0].rate);
+    let percent = |PerMille(value): PerMille| place(value / 10);
+    let points = (0..).zip(reached).map(|(at, own)| (place(at), percent(ratio(own)))).collect();
+    let marks: Vec<_> = cases.iter().map(|case| grouped(case.x)).collect();
+    let title = format!("Decisions a second by {x}, first = 100");
+    let axes =
+        Axes { title: &title, x, y: "% of the first", marks: &marks, log_x: false, log_y: false };
+    let file = format!("growth-{name}.svg");
+    plot::lines(&bench.plots.join(&file), axes, &[Line { name: name.to_owned(), points }])?;
+    section.plot(&file, &title);
+    Ok(())
+}

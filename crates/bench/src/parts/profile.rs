@@ -1,0 +1,180 @@
+//! Where the time of an answer goes: the cores' time in each process, and the bound that it sets.
+
+use anyhow::{Context as _, Result};
+use redis::cmd;
+use transom_core::Limits;
+use transom_tests::RedisServer;
+
+use super::connect;
+use super::script::evalsha;
+use super::system::{self, System};
+use crate::args::Kind;
+use crate::bench::Bench;
+use crate::load::{CALM_KEYS, Traffic};
+use crate::machine::{CpuTime, cores};
+use crate::must::Figure;
+use crate::plot::{self, Bar};
+use crate::process::{Handler, Program};
+use crate::report::Section;
+use crate::stats::{PerMille, Series, grouped, micros};
+
+/// Places of the systems.
+const NOOP: usize = 0;
+const PING: usize = 1;
+const DECIDE: usize = 2;
+const HOT: usize = 3;
+
+/// What an answer took, round by round.
+#[derive(Debug, Default)]
+struct Spent {
+    rate: Series,
+    /// Of generator, server and Redis, in the program and in the kernel.
+    user_ns: [Series; 3],
+    kernel_ns: [Series; 3],
+    sum_ns: Series,
+    script_ns: Series,
+    decisions_a_call: Series,
+}
+
+pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
+    let (redis, limits) = (RedisServer::process(&[]).await, Limits::DEFAULT);
+    let noop = Handler::start(Program::Own(Kind::Noop), &redis.url, limits)?;
+    let ping = Handler::start(Program::Own(Kind::Ping), &redis.url, limits)?;
+    let worker = system::workers(&redis.url, "profile", limits, 1);
+    let systems = [
+        System::of_handler(&noop, Traffic::decide(CALM_KEYS)),
+        System::of_handler(&ping, Traffic::decide(CALM_KEYS)),
+        System::of_workers("decide", &worker, Traffic::decide(CALM_KEYS)).held_to(bench, limits),
+        System::of_workers("decide, one hot key", &worker, Traffic::decide(1))
+            .held_to(bench, limits),
+    ];
+    let mut spent: Vec<Spent> = systems.iter().map(|_| Spent::default()).collect();
+    for number in 0..bench.rounds() {
+        for (system, spent) in systems.iter().zip(&mut spent) {
+            bench.step(number, &system.name);
+            round(bench, &redis, system, spent).await?;
+        }
+    }
+
+    let mut section = Section::new("Profile");
+    section.say(&format!(
+        "Time of a core for one answer, in µs, in a closed loop: in the program and, after the +, \
+         in the kernel for it (`/proc/PID/stat`). Generator, server and Redis share {0} cores, so \
+         that no system can answer more often than {0} / (sum of the three); *of the bound* is how \
+         much of that was reached. *script* is `INFO commandstats` of EVALSHA, which is part of \
+         Redis' time in the program.",
+        cores()
+    ));
+    let rows: Vec<_> = systems.iter().zip(&spent).map(|(it, spent)| spent.row(&it.name)).collect();
+    section.table(&HEAD, &rows);
+    section.say(
+        "What the bounds ask for: an answer may take as long as that of the handler it is held \
+         against, divided by the ratio, if the cores are used alike.",
+    );
+    let against = [
+        (Figure::PingHandler, "decide, against ping", DECIDE, PING),
+        (Figure::HotKey, "one hot key, against noop", HOT, NOOP),
+    ];
+    let rows = against.map(|(figure, name, own, base)| {
+        let (own, base) = (spent[own].sum_ns.median(), spent[base].sum_ns.median());
+        let most = base * 1_000 / figure.ratio().max(1);
+        let [own_us, base_us, most_us] = [own, base, most].map(micros);
+        let (asked, at_hand) = (PerMille(figure.ratio()), PerMille(base * 1_000 / own.max(1)));
+        let numbers = [own_us, base_us, asked.to_string(), most_us, at_hand.to_string()];
+        [name.to_owned()].into_iter().chain(numbers).collect()
+    });
+    let head = ["", "µs", "µs of the handler", "ratio asked", "µs at most", "ratio of the sums"];
+    section.table(&head, &rows);
+    draw(bench, &mut section, &systems, &spent)?;
+    Ok(section)
+}
+
+/// The head of the table of [`Spent::row`].
+const HEAD: [&str; 9] = [
+    "",
+    "generator",
+    "server",
+    "Redis",
+    "sum",
+    "at most a second",
+    "of the bound",
+    "script",
+    "answers for a call of it",
+];
+
+impl Spent {
+    fn row(&self, name: &str) -> Vec<String> {
+        let most = bound(self.sum_ns.median());
+        let mut row = vec![name.to_owned()];
+        row.extend(self.user_ns.iter().zip(&self.kernel_ns).map(|(user, kernel)| {
+            format!("{} + {}", micros(user.median()), micros(kernel.median()))
+        }));
+        row.push(micros(self.sum_ns.median()));
+        row.push(grouped(most));
+        row.push(PerMille(self.rate.median() * 1_000 / most.max(1)).to_string());
+        row.push(micros(self.script_ns.median()));
+        row.push(PerMille(self.decisions_a_call.median()).to_string());
+        row
+    }
+}
+
+/// Answers a second where each takes so much of the cores.
+fn bound(sum_ns: u64) -> u64 {
+    cores() as u64 * 1_000_000_000 / sum_ns.max(1)
+}
+
+async fn round(
+    bench: &mut Bench,
+    redis: &RedisServer,
+    system: &System,
+    spent: &mut Spent,
+) -> Result<()> {
+    let mut connection = connect(redis).await?;
+    cmd("CONFIG").arg("RESETSTAT").exec_async(&mut connection).await?;
+    let redis_pid = redis.pid().context("a server that runs as a process")?;
+    let times = || {
+        let servers = system.pids.iter().map(|pid| CpuTime::of(*pid));
+        let server = servers.fold(CpuTime::default(), |sum, own| sum + own);
+        [CpuTime::of(std::process::id()), server, CpuTime::of(redis_pid)]
+    };
+    let before = times();
+    let tally = system.run(bench).await?;
+    let after = times();
+    system.judge(bench, &tally);
+    let answers = tally.all.max(1);
+    let mut sum_ns = 0;
+    for place in 0..before.len() {
+        let took = after[place] - before[place];
+        spent.user_ns[place].push(took.user_ns / answers);
+        spent.kernel_ns[place].push(took.kernel_ns / answers);
+        sum_ns += took.sum_ns();
+    }
+    spent.sum_ns.push(sum_ns / answers);
+    spent.rate.push(tally.rate());
+    // What asks Redis nothing calls no script.
+    let (calls, script_us) = evalsha(&mut connection).await?.unwrap_or_default();
+    spent.script_ns.push(script_us * 1_000 / answers);
+    spent.decisions_a_call.push(answers * 1_000 / calls.max(1) * u64::from(calls > 0));
+    Ok(())
+}
+
+fn draw(bench: &Bench, section: &mut Section, systems: &[System], spent: &[Spent]) -> Result<()> {
+    let bars: Vec<_> = systems
+        .iter()
+        .zip(spent)
+        .map(|(system, own)| {
+            let parts = own.user_ns.iter().zip(&own.kernel_ns);
+            let parts = parts.map(|(user, kernel)| user.median() + kernel.median()).collect();
+            Bar { name: system.name.clone(), parts, shown: micros(own.sum_ns.median()) }
+        })
+        .collect();
+    let title = "Time of a core for an answer, µs";
+    plot::stacked(
+        &bench.plots.join("profile.svg"),
+        title,
+        &["generator", "server", "Redis"],
+        &bars,
+    )?;
+    section.plot("profile.svg", title);
+    Ok(())
+}

@@ -1,0 +1,155 @@
+//! What was measured, part by part, kept in a file: so a part can be measured again, and the page
+//! is written from all of them.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::must::{Figure, Findings};
+use crate::parts::Part;
+
+/// All parts that were measured, by the name of the part.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Results(BTreeMap<String, Measured>);
+
+/// What a run of one part found.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Measured {
+    /// When it began, UTC.
+    pub(crate) at: String,
+    pub(crate) took_s: u64,
+    /// Cores, and the system.
+    pub(crate) machine: String,
+    /// The version of Redis.
+    pub(crate) redis: String,
+    /// Rounds, and how long a load lasted in each.
+    pub(crate) rounds: usize,
+    pub(crate) lasts_ms: u128,
+    /// Whether it was only shown that it runs.
+    pub(crate) quick: bool,
+    /// Whether the program was built as it is used.
+    pub(crate) optimised: bool,
+    pub(crate) title: String,
+    pub(crate) text: String,
+    pub(crate) findings: Findings,
+    pub(crate) not_measured: Vec<String>,
+}
+
+impl Results {
+    /// What the file has; nothing if there is none yet.
+    ///
+    /// # Errors
+    ///
+    /// A file that cannot be read, or is another's.
+    pub(crate) fn read(file: &Path) -> Result<Self> {
+        if !file.exists() {
+            return Ok(Self::default());
+        }
+        let text = std::fs::read(file);
+        let parsed = text
+            .map_err(Into::into)
+            .and_then(|text| serde_json::from_slice(&text).map_err(anyhow::Error::from));
+        parsed.with_context(|| format!("{}: remove it, or mend it", file.display()))
+    }
+
+    /// Writes the file.
+    ///
+    /// # Errors
+    ///
+    /// A file that cannot be written.
+    pub(crate) fn write(&self, file: &Path) -> Result<()> {
+        let text = serde_json::to_vec_pretty(self)?;
+        std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
+    }
+
+    /// In place of what was found for this part before.
+    pub(crate) fn put(&mut self, part: &str, measured: Measured) {
+        self.0.insert(part.to_owned(), measured);
+    }
+
+    /// The page. `failed` has the parts that could not be measured in this run, each with its
+    /// reason.
+    pub(crate) fn page(&self, failed: &[String]) -> String {
+        let mut text = INTRODUCTION.to_owned();
+        text.push_str(&self.runs());
+        let _ = write!(
+            text,
+            "## Bounds\n\n{}\nWhat stands in the way of the rates is under *Profile*.\n\n",
+            Findings::table(|figure| self.found(figure))
+        );
+        let order = Part::all().map(|part| (part.name(), self.0.get(part.name())));
+        for (name, measured) in order.clone() {
+            let Some(own) = measured else { continue };
+            let _ = write!(
+                text,
+                "## {}\n\n`{COMMAND} -- --only {name}`, {}.\n\n{}",
+                own.title, own.at, own.text
+            );
+        }
+        text.push_str("## Not measured\n\n- A network: everything talks over loopback.\n");
+        let left_out: Vec<_> =
+            order.clone().filter(|(_, own)| own.is_none()).map(|(name, _)| name).collect();
+        if !left_out.is_empty() {
+            let _ = writeln!(text, "- Not yet: {}.", left_out.join(", "));
+        }
+        let lacking = order.filter_map(|(_, own)| own).flat_map(|own| &own.not_measured);
+        for reason in lacking.chain(failed) {
+            let _ = writeln!(text, "- {reason}");
+        }
+        text
+    }
+
+    /// How the parts were measured, and what must be known of it.
+    fn runs(&self) -> String {
+        let mut ways: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+        for (name, own) in Part::all().filter_map(|part| self.0.get_key_value(part.name())) {
+            let way = format!(
+                "{}, Redis {}, {} rounds of {}.{} s{}{}",
+                own.machine,
+                own.redis,
+                own.rounds,
+                own.lasts_ms / 1_000,
+                own.lasts_ms % 1_000 / 100,
+                if own.quick {
+                    "; **a quick run: it shows that it runs, not how fast**"
+                } else {
+                    ""
+                },
+                if own.optimised {
+                    ""
+                } else {
+                    "; **built without optimisation: no figure of time means anything**"
+                },
+            );
+            ways.entry(way).or_default().push(name);
+        }
+        let mut text = String::new();
+        let only = ways.len() == 1;
+        for (way, names) in ways {
+            let of = if only { "All of it".to_owned() } else { names.join(", ") };
+            let _ = writeln!(text, "- {of}: {way}.");
+        }
+        text.push('\n');
+        text
+    }
+
+    /// What all parts together found for a figure.
+    fn found(&self, figure: Figure) -> Option<u64> {
+        let found = self.0.values().filter_map(|own| own.findings.get(figure));
+        found.reduce(|sum, more| sum + more)
+    }
+}
+
+/// Whole, with all parts.
+const COMMAND: &str = "cargo run --release -p transom-bench";
+
+const INTRODUCTION: &str = "# Benchmarks\n\nWritten by `cargo run --release -p transom-bench`, \
+which measures all of it, or by the command under a title, which measures that part again; do not \
+edit.\n\nThe load generator, the workers or handlers, and Redis run on one machine and share its \
+cores, none of them pinned to one; it is so for all that is compared. Figures of two systems are \
+compared within one run only, as the median of the ratios of the rounds, in which the systems take \
+turns; warm-up is left out. An absolute figure says little about another machine.\n\n";
