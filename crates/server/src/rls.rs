@@ -1,7 +1,7 @@
 //! Envoy's rate limit service, version 3: `envoy.service.ratelimit.v3.RateLimitService`, over HTTP/2
 //! without TLS.
 //!
-//! Envoy asks about a request in descriptors. [`descriptor`] says what one means, and [`reply`] what
+//! Envoy asks about a request in descriptors. `descriptor` says what one means, and `reply` what
 //! Envoy is told. Each descriptor is decided for itself and at the same time as the others: what one
 //! has admitted stays charged where another denies.
 //!
