@@ -35,7 +35,10 @@ pub(crate) fn settings(url: &str) -> Settings {
 
 impl Setup {
     pub(crate) async fn new() -> Self {
-        let server = RedisServer::start().await;
+        Self::on(RedisServer::start().await).await
+    }
+
+    pub(crate) async fn on(server: RedisServer) -> Self {
         let mut connection = server.connect().await;
         let url = log_in(&server, &mut connection, RIGHTS).await;
         let limiter = RedisLimiter::open(&settings(&url)).unwrap();
@@ -43,9 +46,13 @@ impl Setup {
         Self { limiter, connection, server, url }
     }
 
-    /// With another limiter, which knows denials.
     pub(crate) async fn knowing() -> Self {
-        let setup = Self::new().await;
+        Self::new().await.and_knowing().await
+    }
+
+    /// With another limiter, which knows denials.
+    pub(crate) async fn and_knowing(self) -> Self {
+        let setup = self;
         Self { limiter: knowing(&settings(&setup.url)).await, ..setup }
     }
 

@@ -188,7 +188,7 @@ async fn every_request_is_counted_once_and_nobody_is_named() {
 
 #[tokio::test]
 async fn a_worker_tells_whether_it_hears_of_changes() {
-    let mut server = RedisServer::start().await;
+    let mut server = RedisServer::process(&[]).await;
     let variables = [("TRANSOM__REDIS__URL", server.url.as_str())];
     let worker = Worker::with(CONFIG, &variables).await;
     let until = async |expected| {

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use transom_core::{Decision, Limiter, Request, Source};
 use transom_redis::RedisLimiter;
+use transom_tests::RedisServer;
 use transom_tests::chaos::{Chaos, Mode, Way, Which};
 
 use super::until_denied;
@@ -123,7 +124,7 @@ async fn a_worker_whose_subscription_was_ended_asks() {
 
 #[tokio::test]
 async fn what_is_known_of_a_server_that_was_killed_is_not_said() {
-    let mut setup = Setup::knowing().await;
+    let mut setup = Setup::on(RedisServer::process(&[]).await).await.and_knowing().await;
     let asked = request("a", 1, 1, 1);
     until_denied(&setup.limiter, &asked).await;
     assert_eq!(setup.limiter.admit(&asked).await.unwrap().source, Source::Cache);
