@@ -117,7 +117,7 @@ async fn a_fleet_is_one_limiter_while_its_workers_die_multiply_and_restart() {
     report.assert_clean();
     let counts = report.counts;
     assert_eq!(counts.degraded, 0, "every request was decided in Redis");
-    assert!(counts.admitted >= 2_000 && counts.denied >= 2_000, "{report}");
+    assert!(counts.admitted >= 2_000 && counts.denied + counts.cached >= 2_000, "{report}");
     let kept_too_long = windows.kept_too_long();
     assert!(kept_too_long.is_empty(), "{kept_too_long:?}");
 }
