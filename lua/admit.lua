@@ -49,9 +49,8 @@ Returns: the time of the decision in us since 1970, then one reply for each requ
 Members
   The time of the admission in us and three digits that count the units of one microsecond, as one
   decimal integer: Redis stores it as 64 bits. A member that is taken yields the next integer.
-  The time is read from the member and not from the score, which Redis would have to print as a
-  floating-point number, the slowest thing here. Beyond a thousand units in a microsecond they
-  differ, by as many microseconds; such units leave with those before them, by their score.
+  Times are read from members, since Redis prints a score as a floating-point number, the slowest
+  thing here. One that is not of this form, or names the future, counts by its score.
   Digits are joined as text: Lua's own conversion prints 14 of them and would merge members.
 
 Clock
@@ -77,7 +76,8 @@ local time = redis.call('TIME')
 
 -- shared with the other script: begin
 local ENDLESS_US = 86400000000
-local HEAD = 4 -- entries that are read at once; most logs of a second have no more
+local HEAD_ENDS = '3' -- the place of the last entry that is read at once
+local HEAD = HEAD_ENDS + 1 -- few logs of a second have as many
 local call, pcall = redis.call, redis.pcall
 local stamp = time[1] .. string.format('%06d', time[2])
 local now = tonumber(stamp)
@@ -86,10 +86,8 @@ local function int(number)
   return string.format('%.0f', number)
 end
 
-local function window(length)
-  return { length = length, left = now - length }
-end
-local MINUTE, SECOND = window(MINUTE_US), window(SECOND_US)
+local MINUTE = { length = MINUTE_US, left = now - MINUTE_US }
+local SECOND = { length = SECOND_US, left = now - SECOND_US }
 
 -- The last score that has left a window.
 local function left(window)
@@ -97,23 +95,26 @@ local function left(window)
   return window.left_text
 end
 
--- When a member was admitted. What somebody else has put into a log has only a score.
+-- When a member was admitted. Its score is asked for where the name is not that of a time at which
+-- a log can begin or end: somebody else has put it there, or the clock was stepped.
 local function at(key, member)
-  return tonumber(string.sub(member, 1, -4)) or tonumber(call('ZSCORE', key, member))
+  local time = tonumber(string.sub(member, 1, -4))
+  if time and time <= now and time > now - 2 * MINUTE_US then return time end
+  return tonumber(call('ZSCORE', key, member))
 end
 
 -- One log as it stands, and how long the cost has to wait. Reads only. An entry of the future
--- reads as now. A unit is in both logs, so the last one of the other log, if it has any, is the
--- last of this.
+-- reads as now. A unit is in both logs, so where the other log has any, its last time is that of
+-- this.
 local function read(window, key, limit, cost, other)
-  local head = pcall('ZRANGE', key, '0', '3')
+  local head = pcall('ZRANGE', key, '0', HEAD_ENDS)
   if head.err then return nil, head.err end
-  local size, last = #head, head[#head]
+  local size, last, newest = #head, head[#head], 0
   if size == HEAD then
     size = call('ZCARD', key)
     last = other and other.last or call('ZRANGE', key, '-1', '-1')[1]
   end
-
+  if last then newest = size >= HEAD and other and other.last and other.newest or at(key, last) end
   local gone, oldest = 0, last and at(key, head[1])
   while oldest and oldest <= window.left do
     gone = gone + 1
@@ -126,7 +127,7 @@ local function read(window, key, limit, cost, other)
   end
 
   local log = { window = window, key = key, limit = limit, used = size - gone, gone = gone,
-    last = last, newest = last and at(key, last) or 0, reset = 0, wait = 0 }
+    last = last, newest = newest, reset = 0, wait = 0 }
   if oldest then log.reset = math.min(oldest, now) - window.left end
   local over = log.used + cost - limit
   if over > 0 then
@@ -136,8 +137,8 @@ local function read(window, key, limit, cost, other)
       log.wait = log.reset
     else
       local rank = gone + over - 1
-      local leaves = tonumber(call('ZRANGE', key, rank, rank, 'WITHSCORES')[2])
-      log.wait = math.min(leaves, now) - window.left
+      local leaves = head[rank + 1] or call('ZRANGE', key, rank, rank)[1]
+      log.wait = math.min(at(key, leaves), now) - window.left
     end
   end
   return log
@@ -228,16 +229,18 @@ local function clamp(log)
     place, err = add(log, place)
     if err then return err end
     call('ZREM', log.key, member)
-    log.newest = now
   end
-  expire(log)
+  if #future > 0 then expire(log) end
+  log.newest = #future > 0 and now or 0
 end
 
 -- Records a request that fits.
 local function charge(log, cost)
   local window, place, err = log.window, 0, nil
-  if log.newest >= now then
-    place = (log.newest - now) * 1000 + (tonumber(string.sub(log.last, -3)) or 0) + 1
+  if log.newest == now then
+    local time, digits = string.match(log.last, '^(%d+)(%d%d%d)$')
+    local ahead = (tonumber(time) or 0) - now -- more than a little: no name of ours
+    if ahead >= 0 and ahead <= 1000 then place = ahead * 1000 + digits + 1 end
   end
   for _ = 1, cost do
     place, err = add(log, place)
@@ -315,7 +318,6 @@ local function admit(minute, second, cost, own, penalty_key, strikes)
 end
 
 local requests, terms, replies = #KEYS / KEYS_EACH, {}, { now }
-
 local function terms_of(place)
   local first = requests + (place - 1) * TERMS_EACH
   return {

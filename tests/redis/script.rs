@@ -102,6 +102,50 @@ async fn a_member_that_is_taken_yields_the_next_integer() {
 }
 
 #[tokio::test]
+async fn members_of_any_form_count_by_their_score_and_hold_nothing_up() {
+    let mut setup = Setup::new().await;
+    let limiter = at_a_standstill(&mut setup).await;
+    let asked = request("a", 60, 60, 2);
+    let tomorrow = (NOW_US + 86_400_000_000) * 1_000;
+    let odd = ["12345e67abc", "infxxx", "nanxxx", "0xffffffffffffffff000", "1795545891427", ""];
+    for member in odd.map(str::to_owned).into_iter().chain([tomorrow.to_string()]) {
+        for window in Window::ALL {
+            let mut add = redis::cmd("ZADD");
+            add.arg(key(&asked, window)).arg(NOW_US - 400_000).arg(&member);
+            add.exec_async(&mut setup.connection).await.unwrap();
+        }
+    }
+    for (remaining, at_us) in [(51, NOW_US), (49, NOW_US + 1), (54, NOW_US + 600_000)] {
+        clock::set(at_us).exec_async(&mut setup.connection).await.unwrap();
+        let decision = limiter.admit(&asked).await.unwrap();
+        assert_eq!((decision.allowed, decision.second.remaining), (true, remaining), "{at_us}");
+        assert!(decision.minute.reset_us <= 59_600_000, "{decision:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_entry_of_the_future_in_one_log_does_not_reach_the_other() {
+    let mut setup = Setup::new().await;
+    let limiter = at_a_standstill(&mut setup).await;
+    let asked = request("a", 60, 60, 1);
+    for _ in 0..5 {
+        limiter.admit(&asked).await.unwrap();
+    }
+    let tomorrow = NOW_US + 86_400_000_000;
+    let mut add = redis::cmd("ZADD");
+    add.arg(key(&asked, Window::Second)).arg(tomorrow).arg(tomorrow * 1_000);
+    add.exec_async(&mut setup.connection).await.unwrap();
+    let decision = limiter.admit(&asked).await.unwrap();
+    assert_eq!((decision.minute.remaining, decision.second.remaining), (54, 53));
+    for window in Window::ALL {
+        let mut newest = redis::cmd("ZRANGE");
+        newest.arg(key(&asked, window)).arg(-1).arg(-1).arg("WITHSCORES");
+        let newest: Vec<(u64, u64)> = newest.query_async(&mut setup.connection).await.unwrap();
+        assert_eq!((newest[0].0 / 1_000, newest[0].1), (NOW_US, NOW_US), "{window:?}");
+    }
+}
+
+#[tokio::test]
 async fn what_somebody_else_put_into_a_log_counts_by_its_score() {
     let mut setup = Setup::new().await;
     let limiter = at_a_standstill(&mut setup).await;

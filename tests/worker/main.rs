@@ -28,6 +28,7 @@ mod paths;
 mod penalties;
 mod process;
 mod prometheus;
+mod proxy_process;
 mod reload;
 mod request_id;
 mod rls;

@@ -17,10 +17,10 @@ use transom_server::rls::wire::{
     Code as Verdict, Descriptor, Entry, RateLimitRequest, RateLimitResponse, Unit,
 };
 use transom_tests::RedisServer;
-use transom_tests::redis_server::free_port;
 
 use crate::metrics::{served, value};
 use crate::process::{LOOK_AGAIN, Worker};
+use crate::upstream::ClosedPort;
 
 /// Limits by path: of the minute alone, and by what happens without Redis.
 const CONFIG: &str = r#"
@@ -136,7 +136,8 @@ async fn as_many_pass_as_the_limit_says_whichever_face_is_asked() {
 
 #[tokio::test]
 async fn without_redis_a_call_meets_its_policy() {
-    let url = format!("redis://127.0.0.1:{}", free_port());
+    let closed = ClosedPort::new();
+    let url = format!("redis://{}", closed.address);
     let worker = Worker::with(CONFIG, &[("TRANSOM__REDIS__URL", &url)]).await;
     let mut calls = calls(&worker);
     let error = ask(&mut calls, &[("user", "1"), ("path", "/deny")], 0).await.unwrap_err();

@@ -20,8 +20,9 @@ use transom_tests::redis_server::{free_port, repository};
 use transom_tests::windows::Windows;
 
 use crate::client::get;
-use crate::haproxy::{LoadBalancer, Place};
+use crate::haproxy::{self, Place};
 use crate::process::{Ended, Worker, write};
+use crate::proxy_process::ProxyProcess;
 
 /// Beside the default limits wide ones, under which many are admitted. Long deadlines, so that
 /// none is decided without Redis on a machine that is busy.
@@ -66,7 +67,7 @@ struct Fleet {
     folder: tempfile::TempDir,
     places: Vec<Place>,
     workers: Vec<Worker>,
-    _load_balancer: LoadBalancer,
+    _load_balancer: ProxyProcess,
     load: Load,
     /// What the workers that have ended had logged.
     logs: Vec<String>,
@@ -90,7 +91,7 @@ impl Fleet {
         for place in &places {
             workers.push(worker(&server, &folder, *place).await);
         }
-        let load_balancer = LoadBalancer::start(&places).await;
+        let load_balancer = haproxy::start(&places).await;
         let load = Load::start(load_balancer.address, "127.0.0.1");
         let fleet = Self {
             server,

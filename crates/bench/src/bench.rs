@@ -60,6 +60,8 @@ impl Bench {
     /// The part that is measured from here on.
     pub(crate) fn begin(&mut self, part: String) {
         self.part = part;
+        // What a part found that has failed is not the next one's.
+        self.findings = Findings::default();
     }
 
     /// Shows what is measured now: a line that moves, or lines where nobody watches.

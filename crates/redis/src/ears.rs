@@ -41,10 +41,12 @@ impl Ears {
 
     /// The subscription on which every change is heard of now; `None` while some may be missed.
     pub(crate) fn hear(&self, now: Instant) -> Option<u64> {
+        // Before the question: one that is answered later belongs to this subscription or to none.
+        let subscription = self.0.subscription.load(Ordering::Acquire);
         let asked_us = self.0.asked_us.load(Ordering::Acquire);
         let since_us = self.us(now).saturating_sub(asked_us);
         let trusted = asked_us > 0 && u128::from(since_us) <= TRUSTED_FOR.as_micros();
-        trusted.then(|| self.0.subscription.load(Ordering::Acquire))
+        trusted.then_some(subscription)
     }
 
     fn us(&self, at: Instant) -> u64 {

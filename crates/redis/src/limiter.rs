@@ -186,7 +186,10 @@ impl RedisLimiter {
         let (node, slot) = self.control.nodes.of_key(item.key())?;
         let asked = self.denials.asking(&node.ears);
         let verdict = node.lanes.ask(item, slot, deadline).await?;
-        if let Some(asked) = asked {
+        // Another node may have decided, which tells its changes itself.
+        if let Some(asked) = asked
+            && self.control.nodes.is_of_slot(&node, slot)
+        {
             self.denials.learn(request, asked, &verdict);
         }
         Ok(decision(&verdict))

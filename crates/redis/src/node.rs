@@ -122,6 +122,16 @@ impl Nodes {
         }
     }
 
+    /// Whether it is this node that has the slot.
+    pub(crate) fn is_of_slot(&self, node: &Arc<Node>, slot: u16) -> bool {
+        match self {
+            Self::One(_) => true,
+            Self::Cluster(cluster) => {
+                cluster.of_slot(slot).is_ok_and(|known| Arc::ptr_eq(&known, node))
+            }
+        }
+    }
+
     /// All of them, and how each is called where there are several.
     pub(crate) fn all(&self) -> Vec<(Option<String>, Arc<Node>)> {
         match self {

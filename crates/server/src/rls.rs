@@ -41,8 +41,9 @@ use wire::{RateLimitRequest, RateLimitResponse};
 /// Where the one method of the service is.
 pub const PATH: &str = "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit";
 
-/// The longest request, in bytes: some descriptors with all that a head may hold.
-const REQUEST_MAX: usize = 1024 * 1024;
+/// The longest request, in bytes: as many descriptors as may be, each with all that a head holds
+/// that Envoy takes (60 KiB by default). What is longer Envoy may let pass.
+const REQUEST_MAX: usize = descriptor::DESCRIPTORS_MAX * 64 * 1024;
 
 /// The routes of the service.
 pub fn router(front: SharedFront) -> Router {

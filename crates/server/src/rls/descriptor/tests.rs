@@ -130,6 +130,10 @@ fn what_envoy_is_set_up_wrong_for_is_refused_by_name() {
             Descriptor { limit, ..good.clone() },
             "descriptors[1].limit: limits are those of policies",
         ),
+        (
+            Descriptor { is_negative_hits: true, ..good.clone() },
+            "descriptors[1].is_negative_hits: what was charged is not given back",
+        ),
     ] {
         let said = refused(&request(vec![good.clone(), bad], 0));
         assert!(said.starts_with(says), "{said}");
