@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep};
 use transom_tests::sentinel::{MASTER, Sentinels};
 
 use crate::client::{get, send};
-use crate::process::{LOOK_AGAIN, Worker, run};
+use crate::process::{LOOK_AGAIN, PATIENCE, Worker, run};
 
 /// Whether the next answer of the worker comes from Redis.
 async fn is_decided_by_redis(worker: &Worker) -> bool {
@@ -50,6 +50,12 @@ async fn a_worker_follows_its_master_and_operators_find_it_too() {
     until_redis_decides(&worker).await;
     let state = get(worker.admin, "/readyz").await;
     assert_eq!(state.status(), 200, "{state:?}");
+    // A command asks one sentinel, and they do not learn of it at the same time.
+    let learns = Instant::now();
+    while cluster.is_named(old).await {
+        assert!(learns.elapsed() < PATIENCE, "a sentinel names the old master still");
+        sleep(LOOK_AGAIN).await;
+    }
     // What was replicated is there.
     let listed = run(&["block", "list", "--json"], &variables).await;
     assert!(listed.stdout.contains("user:a"), "{listed:?}");
