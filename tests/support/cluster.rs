@@ -1,7 +1,6 @@
 //! A Redis Cluster of a test's own: processes on free ports of the loopback interface, each of
 //! which can be killed, frozen, promoted, or given slots while it is in use.
 
-use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
@@ -47,7 +46,7 @@ impl Cluster {
         arguments: impl Fn(u16) -> Vec<String>,
     ) -> Self {
         let spawn = |_| {
-            let port = port_with_a_bus();
+            let port = free_port();
             let more = arguments(port);
             let mut all = vec![
                 "--cluster-enabled",
@@ -295,18 +294,6 @@ impl Cluster {
         let from = self.begin_move(slot, to).await;
         if from != to {
             self.finish_move(slot, from, to).await;
-        }
-    }
-}
-
-/// A port whose bus port, 10,000 above, is free too.
-fn port_with_a_bus() -> u16 {
-    loop {
-        let port = free_port();
-        if let Some(bus) = port.checked_add(10_000)
-            && TcpListener::bind(("127.0.0.1", bus)).is_ok()
-        {
-            return port;
         }
     }
 }

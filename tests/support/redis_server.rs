@@ -4,9 +4,11 @@
 
 use std::ffi::OsString;
 use std::net::TcpListener;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use redis::AsyncConnectionConfig;
@@ -262,13 +264,28 @@ pub fn engine_answers() -> bool {
     })
 }
 
-/// A port that nobody listens on at this moment.
+/// A port that nobody listens on, and that no other test of this process was given. It lies below
+/// the ports that the system gives to clients, so that no connection takes it before its server
+/// does; 10,000 above, where a node of a cluster has its bus, is as free.
 ///
 /// # Panics
 ///
 /// If the machine has none left.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static GIVEN: AtomicU16 = AtomicU16::new(0);
+    const RANGE: Range<u16> = 10_000..20_000;
+    let span = RANGE.end - RANGE.start;
+    let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
+    // Processes begin far apart, in case two run at a time.
+    let begin = u16::try_from(std::process::id() * 31 % u32::from(span)).unwrap();
+    for _ in 0..span {
+        let given = GIVEN.fetch_add(1, Ordering::Relaxed) % span;
+        let port = RANGE.start + (begin + given) % span;
+        if free(port) && free(port + 10_000) {
+            return port;
+        }
+    }
+    panic!("no port of the machine is free");
 }
 
 /// The root of the repository.
