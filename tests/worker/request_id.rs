@@ -39,9 +39,8 @@ async fn logged(worker: &Worker, target: &str, id: &str, lines: usize) -> Vec<Va
         let said = worker.process.all_said();
         let json = said.lines().filter(|line| line.starts_with('{') && line.ends_with('}'));
         let json = json.map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
-        let found: Vec<_> = json
-            .filter(|line| line["target"] == target && line["span"]["request_id"] == id)
-            .collect();
+        let found: Vec<_> =
+            json.filter(|line| line["target"] == target && line["request_id"] == id).collect();
         if found.len() >= lines {
             assert_eq!(found.len(), lines, "{found:?}");
             return found;

@@ -35,7 +35,7 @@ use tonic::{Code, Status};
 use tonic_prost::ProstCodec;
 
 use crate::front::SharedFront;
-use crate::telemetry::request::{Counted, Matched, scoped};
+use crate::telemetry::request::{Counted, Matched};
 use wire::{RateLimitRequest, RateLimitResponse};
 
 /// Where the one method of the service is.
@@ -47,12 +47,11 @@ const REQUEST_MAX: usize = descriptor::DESCRIPTORS_MAX * 64 * 1024;
 
 /// The routes of the service.
 pub fn router(front: SharedFront) -> Router {
-    let service = ShouldRateLimit(Arc::clone(&front));
+    let service = ShouldRateLimit(front);
     Router::new()
         .route(PATH, any(move |request: Request| answered(service.clone(), request)))
         .fallback(unimplemented)
         .layer(middleware::from_fn(counted))
-        .layer(middleware::from_fn_with_state(("rls", front), scoped))
 }
 
 async fn answered(service: ShouldRateLimit, request: Request) -> http::Response<tonic::body::Body> {

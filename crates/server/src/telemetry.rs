@@ -1,6 +1,7 @@
 //! The log: text or JSON on standard error, and one line for each decision or request where asked
 //! for. What is counted is in [`metrics`]. Traces go to a collector, where one is configured.
 
+mod lines;
 pub mod metrics;
 mod otlp;
 pub(crate) mod request;
@@ -17,14 +18,14 @@ use transom_core::{Answer, Cost, Identity, Outcome};
 
 use crate::config::{LogConfig, LogFormat, TracingConfig};
 
+use lines::Lines;
+
 pub use otlp::OtlpError;
 
 /// The target of decision lines, which hold identities and are therefore off by default.
 const DECISIONS: &str = "transom::decision";
 /// The target of the lines about requests.
 const REQUESTS: &str = "transom::request";
-/// The target of the span around a request, which puts the id of the request on each line.
-const SPANS: &str = "transom::span";
 /// The target of spans that are parts of a trace. `transom-redis` has the same.
 const TRACES: &str = "transom::trace";
 
@@ -41,12 +42,17 @@ pub fn start(log: &LogConfig, tracing: &TracingConfig) -> Result<(), OtlpError> 
         .with_default(log.level)
         .with_target(DECISIONS, if_asked(log.decisions))
         .with_target(REQUESTS, if_asked(log.requests))
-        .with_target(SPANS, LevelFilter::ERROR)
         .with_target(TRACES, LevelFilter::OFF);
     let lines = fmt::layer().with_writer(stderr);
     let layer = match log.format {
-        LogFormat::Text => lines.with_ansi(stderr().is_terminal()).boxed(),
-        LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
+        LogFormat::Text => {
+            let format = fmt::format().with_ansi(stderr().is_terminal());
+            lines.event_format(Lines { format, json: false }).boxed()
+        }
+        LogFormat::Json => {
+            let lines = lines.json().flatten_event(true).with_current_span(false);
+            lines.map_event_format(|format| Lines { format, json: true }).boxed()
+        }
     };
     let started =
         tracing_subscriber::registry().with(traces).with(layer.with_filter(filter)).try_init();

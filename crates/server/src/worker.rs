@@ -25,6 +25,7 @@ use crate::listen::{self, Drained, ListenSettings};
 use crate::operator::Operator;
 use crate::reload::Reloader;
 use crate::telemetry::metrics;
+use crate::telemetry::request::Scoped;
 use crate::{admin, check, rls};
 
 pub use error::StartError;
@@ -127,10 +128,12 @@ impl Worker {
                         .spawn(listen::serve_trusting(listener, settings, trusts, gateway, close))
                 }
                 "check" => {
-                    serving.spawn(listen::serve(listener, settings, check::router(front), close))
+                    let service = Scoped::new(name, Arc::clone(&front), check::router(front));
+                    serving.spawn(listen::serve(listener, settings, service, close))
                 }
                 "rls" => {
-                    serving.spawn(listen::serve(listener, settings, rls::router(front), close))
+                    let service = Scoped::new(name, Arc::clone(&front), rls::router(front));
+                    serving.spawn(listen::serve(listener, settings, service, close))
                 }
                 _ => {
                     let operator =

@@ -9,23 +9,21 @@
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
+use axum::extract::{DefaultBodyLimit, FromRequest as _, Request, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::StatusCode;
 
-use super::requests::{Asked, Request};
+use super::requests::{self, Asked};
 use super::{BODY_MAX, batch, wire};
 use crate::front::{Decided, Front, SharedFront};
 use crate::telemetry::request::Matched;
 
 /// Answers a service.
-pub(super) async fn decide(
-    State(front): State<SharedFront>,
-    body: Result<Bytes, BytesRejection>,
-) -> Response {
-    let body = match body {
+pub(super) async fn decide(State(front): State<SharedFront>, mut request: Request) -> Response {
+    DefaultBodyLimit::max(BODY_MAX).apply(&mut request);
+    let body = match Bytes::from_request(request, &()).await {
         Ok(body) => body,
         Err(rejection) => return unread(&rejection),
     };
@@ -37,7 +35,7 @@ pub(super) async fn decide(
     }
 }
 
-async fn one(front: &Front, request: Request) -> Response {
+async fn one(front: &Front, request: requests::Request) -> Response {
     let answer = request.ask(front).await;
     let decided = Decided { identity: request.identity, answer };
     let mut response = match undecided(front, &decided) {
@@ -48,13 +46,14 @@ async fn one(front: &Front, request: Request) -> Response {
     response
 }
 
-async fn many(front: &Front, requests: Vec<Request>) -> Response {
-    let by_identity = |one: &Request, other: &Request| one.identity.cmp(&other.identity);
+async fn many(front: &Front, requests: Vec<requests::Request>) -> Response {
+    let by_identity =
+        |one: &requests::Request, other: &requests::Request| one.identity.cmp(&other.identity);
     let answers = batch::decide(&requests, by_identity, |request| request.ask(front)).await;
     let decided: Vec<_> = requests
         .into_iter()
         .zip(answers)
-        .map(|(Request { identity, .. }, answer)| Decided { identity, answer })
+        .map(|(requests::Request { identity, .. }, answer)| Decided { identity, answer })
         .collect();
     let item = |decided| match undecided(front, decided) {
         Some(refusal) => wire::Item::Refused { error: wire::Refused::of(&refusal) },

@@ -22,15 +22,10 @@ mod requests;
 pub(crate) mod tests;
 mod wire;
 
-use std::sync::Arc;
-
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
-use axum::middleware;
 use axum::routing::{any, post};
 
 use crate::front::SharedFront;
-use crate::telemetry::request::scoped;
 
 pub(crate) use wire::{method_not_allowed, not_found, problem};
 
@@ -45,9 +40,8 @@ pub fn router(front: SharedFront) -> Router {
         .route("/check", any(forward_auth::check))
         .route("/check/", any(forward_auth::check))
         .route("/check/{*path}", any(forward_auth::check))
-        .route("/v1/decide", post(decide::decide).layer(DefaultBodyLimit::max(BODY_MAX)))
+        .route("/v1/decide", post(decide::decide))
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
-        .layer(middleware::from_fn_with_state(("check", Arc::clone(&front)), scoped))
         .with_state(front)
 }

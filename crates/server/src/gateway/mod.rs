@@ -63,7 +63,7 @@ impl Gateway {
         let user = front.identities.user_header(trusted, &parts.headers);
         let request_id = scope.id().clone();
         let received = Received { request_id, parts, body, peer, trusted, user };
-        let response = scope.answer(self.decide_and_forward(&front, received)).await;
+        let response = scope.answer(Box::pin(self.decide_and_forward(&front, received))).await;
         if is_head { body::leave_out(response) } else { response }
     }
 

@@ -4,16 +4,19 @@
 //! is made here. It goes to the upstream, back to the client, and on every line that concerns the
 //! request.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
-use axum::extract::{ConnectInfo, Request, State};
-use axum::middleware::Next;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
+use axum::extract::ConnectInfo;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use tower_service::Service;
 use tracing::{Instrument as _, Span};
 use transom_core::PolicyName;
 
-use super::{REQUESTS, SPANS, traces};
+use super::{REQUESTS, lines, traces};
 use crate::front::SharedFront;
 use crate::identity::only;
 
@@ -28,10 +31,8 @@ pub(crate) struct Scope {
     listener: &'static str,
     method: Method,
     id: HeaderValue,
-    /// For the log.
-    span: Span,
     /// For the trace.
-    traced: Span,
+    span: Span,
     begun: Instant,
 }
 
@@ -58,9 +59,8 @@ impl Scope {
     ) -> Self {
         let id = trusted.then(|| told(fields)).flatten().unwrap_or_else(make);
         let shown = id.to_str().unwrap_or_default();
-        let span = tracing::error_span!(target: SPANS, "request", request_id = shown);
-        let traced = traces::request(listener, shown, method, fields, trusted);
-        Self { listener, method: method.clone(), id, span, traced, begun: Instant::now() }
+        let span = traces::request(listener, shown, method, fields, trusted);
+        Self { listener, method: method.clone(), id, span, begun: Instant::now() }
     }
 
     /// The id.
@@ -68,25 +68,32 @@ impl Scope {
         &self.id
     }
 
-    /// Answers the request within its span: what is logged meanwhile carries the id, and so does
-    /// the response. Then comes the line about the request, if requests are logged.
-    pub(crate) async fn answer<B>(self, answer: impl Future<Output = Response<B>>) -> Response<B> {
-        let answer = answer.instrument(self.traced.clone());
-        let mut response = answer.instrument(self.span.clone()).await;
-        let took_us = u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX);
-        let policy = response.extensions_mut().remove::<Matched>().map(|Matched(name)| name);
-        let status = status(&response).as_u16();
-        traces::answered(&self.traced, status, policy.as_ref());
-        tracing::info!(
-            target: REQUESTS,
-            parent: &self.span,
-            listener = self.listener,
-            method = self.method.as_str(),
-            policy = policy.as_ref().map(PolicyName::as_str),
-            status,
-            duration_us = took_us,
-        );
-        response.headers_mut().insert(X_REQUEST_ID, self.id);
+    /// Answers the request: what is logged meanwhile carries the id, and so does the response. Then
+    /// comes the line about the request, if requests are logged. What answers is boxed: the
+    /// futures around it would hold it several times over.
+    pub(crate) async fn answer<B>(
+        self,
+        answer: Pin<Box<impl Future<Output = Response<B>>>>,
+    ) -> Response<B> {
+        let Self { listener, method, id, span, begun } = self;
+        let answer = async {
+            let mut response = answer.instrument(span.clone()).await;
+            let took_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+            let policy = response.extensions_mut().remove::<Matched>().map(|Matched(name)| name);
+            let status = status(&response).as_u16();
+            traces::answered(&span, status, policy.as_ref());
+            tracing::info!(
+                target: REQUESTS,
+                listener,
+                method = method.as_str(),
+                policy = policy.as_ref().map(PolicyName::as_str),
+                status,
+                duration_us = took_us,
+            );
+            response
+        };
+        let mut response = lines::about(id.clone(), answer).await;
+        response.headers_mut().insert(X_REQUEST_ID, id);
         response
     }
 }
@@ -106,16 +113,45 @@ fn make() -> HeaderValue {
     HeaderValue::try_from(id).unwrap_or(HeaderValue::from_static("0"))
 }
 
-/// Answers every request of the listener of this name within its scope.
-pub(crate) async fn scoped(
-    State((listener, front)): State<(&'static str, SharedFront)>,
-    request: Request,
-    next: Next,
-) -> axum::response::Response {
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
-    let trusted = peer.is_some_and(|peer| front.load().identities.is_trusted_proxy(peer.0.ip()));
-    let scope = Scope::begin(listener, request.method(), request.headers(), trusted);
-    scope.answer(next.run(request)).await
+/// A service whose every request is answered within its scope.
+#[derive(Clone, Debug)]
+pub(crate) struct Scoped<S> {
+    listener: &'static str,
+    front: SharedFront,
+    service: S,
+}
+
+impl<S> Scoped<S> {
+    /// What the listener of this name serves.
+    pub(crate) const fn new(listener: &'static str, front: SharedFront, service: S) -> Self {
+        Self { listener, front, service }
+    }
+}
+
+impl<S, B, R> Service<Request<B>> for Scoped<S>
+where
+    S: Service<Request<B>, Response = Response<R>, Error = Infallible>,
+    S::Future: Send + 'static,
+{
+    type Response = S::Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.service.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+        let is_trusted = |peer: &ConnectInfo<SocketAddr>| {
+            self.front.load().identities.is_trusted_proxy(peer.0.ip())
+        };
+        let trusted = peer.is_some_and(is_trusted);
+        let scope = Scope::begin(self.listener, request.method(), request.headers(), trusted);
+        let answer = self.service.call(request);
+        let answer = Box::pin(async { answer.await.unwrap_or_else(|never| match never {}) });
+        Box::pin(async { Ok(scope.answer(answer).await) })
+    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,56 @@
+//! Lines of the log, with the id of the request that they are about.
+//!
+//! The id is kept beside the task. A span would do the same, and would be made, entered and ended
+//! for each request, though few have a line.
+
+use std::fmt;
+
+use http::HeaderValue;
+use tracing::{Event, Subscriber};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
+
+tokio::task_local! {
+    static REQUEST_ID: HeaderValue;
+}
+
+/// Lines that are logged meanwhile are about the request of this id.
+pub(super) async fn about<T>(request_id: HeaderValue, work: impl Future<Output = T>) -> T {
+    REQUEST_ID.scope(request_id, work).await
+}
+
+/// Writes lines in the format of another, and `request_id` at their end.
+pub(super) struct Lines<F> {
+    pub(super) format: F,
+    /// A line is an object.
+    pub(super) json: bool,
+}
+
+impl<S, N, F> FormatEvent<S, N> for Lines<F>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+    F: FormatEvent<S, N>,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut line = String::new();
+        self.format.format_event(context, Writer::new(&mut line), event)?;
+        let id = REQUEST_ID.try_with(|id| id.to_str().map(str::to_owned));
+        let Ok(Ok(id)) = id else { return writer.write_str(&line) };
+        let line = line.trim_end_matches('\n');
+        match line.strip_suffix('}').filter(|_| self.json) {
+            // A string can always be written as JSON.
+            Some(fields) => {
+                let id = serde_json::to_string(&id).unwrap_or_default();
+                writeln!(writer, "{fields},\"request_id\":{id}}}")
+            }
+            None => writeln!(writer, "{line} request_id={id}"),
+        }
+    }
+}
