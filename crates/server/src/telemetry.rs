@@ -13,7 +13,7 @@ use std::io::{IsTerminal as _, stderr};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::prelude::*;
-use tracing_subscriber::{Layer, fmt};
+use tracing_subscriber::{Layer, Registry, fmt};
 use transom_core::{Answer, Cost, Identity, Outcome};
 
 use crate::config::{LogConfig, LogFormat, TracingConfig};
@@ -36,7 +36,17 @@ const TRACES: &str = "transom::trace";
 ///
 /// A collector that spans cannot be sent to, whatever it does.
 pub fn start(log: &LogConfig, tracing: &TracingConfig) -> Result<(), OtlpError> {
-    let traces = traces::layer(tracing)?;
+    if tracing_subscriber::registry().with(layers(log, tracing)?).try_init().is_err() {
+        tracing::debug!("the log was started before");
+    }
+    Ok(())
+}
+
+type Layers = Vec<Box<dyn Layer<Registry> + Send + Sync>>;
+
+/// What takes lines and spans. Each has a filter: what none of them lets through is never made. One
+/// in an `Option` that is `None` would let everything through.
+fn layers(log: &LogConfig, tracing: &TracingConfig) -> Result<Layers, OtlpError> {
     let if_asked = |asked| if asked { LevelFilter::INFO } else { LevelFilter::OFF };
     let filter = Targets::new()
         .with_default(log.level)
@@ -44,7 +54,7 @@ pub fn start(log: &LogConfig, tracing: &TracingConfig) -> Result<(), OtlpError> 
         .with_target(REQUESTS, if_asked(log.requests))
         .with_target(TRACES, LevelFilter::OFF);
     let lines = fmt::layer().with_writer(stderr);
-    let layer = match log.format {
+    let lines = match log.format {
         LogFormat::Text => {
             let format = fmt::format().with_ansi(stderr().is_terminal());
             lines.event_format(Lines { format, json: false }).boxed()
@@ -54,12 +64,9 @@ pub fn start(log: &LogConfig, tracing: &TracingConfig) -> Result<(), OtlpError> 
             lines.map_event_format(|format| Lines { format, json: true }).boxed()
         }
     };
-    let started =
-        tracing_subscriber::registry().with(traces).with(layer.with_filter(filter)).try_init();
-    if started.is_err() {
-        tracing::debug!("the log was started before");
-    }
-    Ok(())
+    let mut layers = vec![lines.with_filter(filter).boxed()];
+    layers.extend(traces::layer(tracing)?);
+    Ok(layers)
 }
 
 /// Sends the last spans of this process, where it makes any.
@@ -106,3 +113,21 @@ pub(crate) fn decision(identity: &Identity, cost: Option<Cost>, answer: &Answer)
 
 /// In place of a [`Source`](transom_core::Source) where there was no decision.
 pub(crate) const NO_SOURCE: &str = "none";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_collector_no_span_is_made() {
+        for format in [LogFormat::Text, LogFormat::Json] {
+            let log = LogConfig { format, ..LogConfig::default() };
+            let layers = layers(&log, &TracingConfig::default()).unwrap();
+            let started = tracing_subscriber::registry().with(layers);
+            tracing::subscriber::with_default(started, || {
+                assert!(traces::decision().is_disabled());
+                assert!(!tracing::info_span!("of the log").is_disabled());
+            });
+        }
+    }
+}
