@@ -33,10 +33,10 @@ impl Keyspace {
     /// What a decision touches: both logs, minute first, then overrides and penalty. The identity
     /// is encoded once.
     pub(crate) fn of_decision(&self, identity: &Identity, policy: &PolicyName) -> [String; 4] {
-        let tag = format!("{}:{{{}}}:", self.prefix, encode(identity));
-        let [minute, second] =
-            Window::ALL.map(|window| format!("{tag}{policy}:{}", window.as_str()));
-        [minute, second, format!("{tag}override"), format!("{tag}penalty")]
+        let tag = [&self.prefix, ":{", &encode(identity), "}:"].concat();
+        let log = |window: Window| [&*tag, policy.as_str(), ":", window.as_str()].concat();
+        let [minute, second] = Window::ALL.map(log);
+        [minute, second, [&*tag, "override"].concat(), [&*tag, "penalty"].concat()]
     }
 
     /// Both logs of an identity under a policy, minute first.

@@ -261,7 +261,10 @@ impl Lane {
         if batch.is_empty() {
             return true;
         }
-        batch.sort_by_key(|job| job.caller.call());
+        let call = |job: &Job| job.caller.call();
+        if !batch.is_sorted_by_key(call) {
+            batch.sort_by_key(call);
+        }
         let requests = batch.len();
         let spans: Vec<_> = batch.iter().map(|job| call_span(&job.caller.span, requests)).collect();
         let (items, callers): (Vec<_>, Vec<_>) =

@@ -18,7 +18,8 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
-use transom_core::{Decision, LimitedBy, Outcome, WindowState, delay};
+use transom_core::delay::milliseconds;
+use transom_core::{LimitedBy, Outcome, WindowState};
 
 use crate::front::Decided;
 use crate::telemetry::NO_SOURCE;
@@ -29,24 +30,17 @@ pub(super) struct Reply<'a> {
     allowed: bool,
     identity: &'a str,
     policy: &'a str,
-    #[serde(flatten)]
-    numbers: Numbers,
-    source: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    degraded: Option<&'static str>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    shadow: bool,
-}
-
-/// What only a decision knows; null without one.
-#[derive(Debug, Default, Serialize)]
-struct Numbers {
     limited_by: Option<LimitedBy>,
     retry_after_ms: Option<u64>,
     reset_ms: Option<u64>,
     minute: Option<Window>,
     second: Option<Window>,
     at_us: Option<u64>,
+    source: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    degraded: Option<&'static str>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    shadow: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -65,7 +59,12 @@ impl<'a> Reply<'a> {
             allowed: answer.passes(),
             identity: decided.identity.as_str(),
             policy: answer.policy.name.as_str(),
-            numbers: decision.map(Numbers::of).unwrap_or_default(),
+            limited_by: decision.map(|known| known.limited_by),
+            retry_after_ms: decision.and_then(|known| known.retry_after_us).map(milliseconds),
+            reset_ms: decision.map(|known| milliseconds(known.reset_us())),
+            minute: decision.map(|known| Window::of(&known.minute)),
+            second: decision.map(|known| Window::of(&known.second)),
+            at_us: decision.map(|known| known.at_us),
             source: decision.map_or(NO_SOURCE, |decision| decision.source.as_str()),
             degraded: match &answer.outcome {
                 Outcome::Exempt => None,
@@ -77,25 +76,12 @@ impl<'a> Reply<'a> {
     }
 }
 
-impl Numbers {
-    fn of(decision: &Decision) -> Self {
-        Self {
-            limited_by: Some(decision.limited_by),
-            retry_after_ms: decision.retry_after_us.map(delay::milliseconds),
-            reset_ms: Some(delay::milliseconds(decision.reset_us())),
-            minute: Some(Window::of(&decision.minute)),
-            second: Some(Window::of(&decision.second)),
-            at_us: Some(decision.at_us),
-        }
-    }
-}
-
 impl Window {
     const fn of(state: &WindowState) -> Self {
         Self {
             limit: state.limit,
             remaining: state.remaining,
-            reset_ms: delay::milliseconds(state.reset_us),
+            reset_ms: milliseconds(state.reset_us),
         }
     }
 }

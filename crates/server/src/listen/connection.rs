@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::extract::ConnectInfo;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use http::{Request, Response, StatusCode};
 use http_body::Body;
 use hyper::body::Incoming;
@@ -144,6 +146,12 @@ pub(super) fn builder(header_read_timeout: Duration) -> Builder {
     builder
 }
 
+/// Why a connection is not served on.
+enum End {
+    Cut(Cut),
+    Shutdown,
+}
+
 pub(super) struct Connection {
     pub(super) builder: Arc<Builder>,
     pub(super) peer: SocketAddr,
@@ -178,24 +186,33 @@ impl Connection {
         });
         let mut http = pin!(self.builder.serve_connection_with_upgrades(stream, service));
         let ListenSettings { idle_timeout, write_timeout, .. } = self.settings;
+        let end = async {
+            tokio::select! {
+                biased;
+                () = self.silence(heard) => End::Cut(Cut::HeadTimeout),
+                why = activity.over(idle_timeout, write_timeout) => End::Cut(why),
+                () = self.shutdown.cancelled() => End::Shutdown,
+            }
+        };
+        // Looked at when one of these wakes up, and not with every byte.
+        let mut end = pin!(FuturesUnordered::from_iter([end]));
         tokio::select! {
             biased;
             ended = http.as_mut() => return self.report(ended),
-            () = self.silence(heard) => return self.metrics.cut(Cut::HeadTimeout),
-            why = activity.over(idle_timeout, write_timeout) => {
-                self.metrics.cut(why);
-                if why != Cut::Idle {
-                    return;
+            end = end.select_next_some() => match end {
+                End::Cut(Cut::Idle) => {
+                    self.metrics.cut(Cut::Idle);
+                    http.as_mut().graceful_shutdown();
+                    tokio::select! {
+                        biased;
+                        ended = http => return self.report(ended),
+                        () = activity.ended(FAREWELL) => return,
+                        () = self.lease.cut() => return,
+                    }
                 }
-                http.as_mut().graceful_shutdown();
-                tokio::select! {
-                    biased;
-                    ended = http => return self.report(ended),
-                    () = activity.ended(FAREWELL) => return,
-                    () = self.lease.cut() => return,
-                }
+                End::Cut(why) => return self.metrics.cut(why),
+                End::Shutdown => {}
             }
-            () = self.shutdown.cancelled() => {}
         }
         if !heard.load(Ordering::Relaxed) {
             tokio::select! {
