@@ -5,15 +5,17 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
+use transom_core::Limits;
 
-use super::{Load, Pace, Tally, Traffic};
+use super::{Lapses, Load, Pace, Tally, Traffic};
 
 const STALL: Duration = Duration::from_millis(400);
 const STALLED_AT: usize = 20;
+const FAILURE: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n";
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 17\r\n\r\n{\"allowed\":true }";
 
-/// Answers whatever comes on one connection, one request of it late.
-async fn server() -> SocketAddr {
+/// Answers whatever comes on one connection, one request of it late, and with `late`.
+async fn server(late: &'static [u8]) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
@@ -26,15 +28,16 @@ async fn server() -> SocketAddr {
             if number == STALLED_AT {
                 tokio::time::sleep(STALL).await;
             }
-            stream.write_all(ANSWER).await.unwrap();
+            let answer = if number == STALLED_AT { late } else { ANSWER };
+            stream.write_all(answer).await.unwrap();
         }
     });
     address
 }
 
-async fn drive(pace: Pace) -> Tally {
+async fn drive(pace: Pace, late: &'static [u8]) -> Tally {
     let load = Load {
-        servers: vec![server().await],
+        servers: vec![server(late).await],
         traffic: Traffic::decide(1),
         connections: 1,
         pace,
@@ -55,7 +58,7 @@ fn slower_than(tally: &Tally, bound: Duration) -> u64 {
 
 #[tokio::test]
 async fn a_stall_is_charged_for_every_request_that_was_due_in_it() {
-    let tally = drive(Pace::PerSecond(1_000)).await;
+    let tally = drive(Pace::PerSecond(1_000), ANSWER).await;
     // Half of the stall holds up at least what was due in its other half.
     let late = slower_than(&tally, STALL / 2);
     assert!(late >= 190, "{late} of {} were late", tally.answered);
@@ -64,7 +67,16 @@ async fn a_stall_is_charged_for_every_request_that_was_due_in_it() {
 
 #[tokio::test]
 async fn a_closed_loop_asks_when_it_was_answered() {
-    let tally = drive(Pace::Closed).await;
+    let tally = drive(Pace::Closed, ANSWER).await;
     assert!(slower_than(&tally, STALL / 2) >= 1);
-    assert_eq!((tally.denied, tally.degraded, tally.above(0)), (0, 0, tally.all));
+    let nothing = Limits { minute: 0, second: 0 };
+    assert_eq!((tally.denied, tally.above(|_| nothing)), (0, tally.all));
+}
+
+#[tokio::test]
+async fn a_failure_is_no_answer_and_is_waited_for_all_the_same() {
+    let tally = drive(Pace::Closed, FAILURE).await;
+    assert_eq!(slower_than(&tally, STALL), 1, "the failure took that long");
+    assert_eq!(tally.latency_ns.len(), tally.answered + 1);
+    assert_eq!(tally.lapses, Lapses { failed: 1, degraded: 0, of: tally.all + 1 });
 }
