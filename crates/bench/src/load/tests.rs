@@ -1,7 +1,7 @@
 //! The generator against a server that stalls once.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -12,6 +12,8 @@ use super::{Lapses, Load, Pace, Tally, Traffic};
 const STALL: Duration = Duration::from_millis(400);
 const STALLED_AT: usize = 20;
 const FAILURE: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n";
+const DEGRADED: &[u8] =
+    b"HTTP/1.1 200 OK\r\nx-ratelimit-degraded: timeout\r\ncontent-length: 0\r\n\r\n";
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 17\r\n\r\n{\"allowed\":true }";
 
 /// Answers whatever comes on one connection, one request of it late, and with `late`.
@@ -74,9 +76,29 @@ async fn a_closed_loop_asks_when_it_was_answered() {
 }
 
 #[tokio::test]
+async fn whoever_admits_all_is_found_out() {
+    let started = Instant::now();
+    let tally = drive(Pace::Closed, ANSWER).await;
+    let most = u64::from(Limits::DEFAULT.second) * (started.elapsed().as_secs() + 1);
+    let due = tally.all - tally.above(|_| Limits::DEFAULT);
+    assert!((2..=most).contains(&due), "{due} of {} were taken as due", tally.all);
+}
+
+#[tokio::test]
 async fn a_failure_is_no_answer_and_is_waited_for_all_the_same() {
     let tally = drive(Pace::Closed, FAILURE).await;
     assert_eq!(slower_than(&tally, STALL), 1, "the failure took that long");
     assert_eq!(tally.latency_ns.len(), tally.answered + 1);
     assert_eq!(tally.lapses, Lapses { failed: 1, degraded: 0, of: tally.all + 1 });
+}
+
+#[tokio::test]
+async fn a_decision_without_redis_is_an_answer_and_is_named() {
+    let tally = drive(Pace::Closed, DEGRADED).await;
+    let of = tally.all;
+    assert_eq!(tally.lapses, Lapses { failed: 0, degraded: 1, of });
+    assert_eq!(tally.latency_ns.len(), tally.answered);
+    let lapses = Lapses { of: 9_000, ..tally.lapses };
+    assert_eq!(lapses.behind("decide"), "decide (0 of 9,000 failed, 1 decided without Redis)");
+    assert_eq!(Lapses { degraded: 0, ..lapses }.behind("decide"), "decide");
 }

@@ -76,8 +76,9 @@ async fn case<'a>(name: &str, nodes: Vec<&'a RedisServer>, fleet: &Fleet) -> Res
     for node in &nodes {
         connections.push(connect(node).await?);
     }
-    let system = System::of_workers(name, fleet, Traffic::decide(CALM_KEYS));
-    Ok(Case { nodes, connections, system: system.held_to(Limits::DEFAULT) })
+    let traffic = Traffic::decide(CALM_KEYS);
+    let system = System::of_workers(name, fleet, traffic, Limits::DEFAULT);
+    Ok(Case { nodes, connections, system })
 }
 
 async fn round(bench: &mut Bench, case: &mut Case<'_>, spent: &mut Spent) -> Result<()> {

@@ -38,12 +38,12 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
     let systems = [
         System::of_handler(&noop, decide.clone()),
         System::of_handler(&ping, decide.clone()),
-        held(System::of_workers("decide", &worker, decide.clone())),
-        held(System::of_workers("check", &worker, get(Face::Check))),
+        System::of_workers("decide", &worker, decide.clone(), limits),
+        System::of_workers("check", &worker, get(Face::Check), limits),
         held(System::new("gateway", gateway, vec![pid], get(Face::Get))),
         held(System::new("rls", rls, vec![pid], get(Face::Rls))),
         held(System::of_handler(&tower, get(Face::Get))),
-        held(System::of_workers("decide, in process", &local, decide)),
+        System::of_workers("decide, in process", &local, decide, limits),
     ];
     let reached = system::rounds(bench, &redis, &systems).await?;
     reached[DECIDE].find(bench, Figure::PingHandler, &reached[PING]);

@@ -31,7 +31,7 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
         [
             System::of_handler(&noop, traffic.clone()),
             System::of_handler(&ping, traffic.clone()),
-            System::of_workers("decide", &worker, traffic.clone()).held_to(limits),
+            System::of_workers("decide", &worker, traffic.clone(), limits),
         ]
     };
     let saturated = system::rounds(bench, &redis, &all()[2..]).await?;

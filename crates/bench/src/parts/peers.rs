@@ -45,7 +45,7 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
         .collect::<Result<_>>()?;
     let systems = |callers| {
         let traffic = Traffic::decide(callers);
-        let own = System::of_workers("transom", &worker, traffic.clone()).held_to(limits);
+        let own = System::of_workers("transom", &worker, traffic.clone(), limits);
         let peers = handlers.iter().map(|it| System::of_handler(it, traffic.clone()));
         [own].into_iter().chain(peers).collect::<Vec<_>>()
     };

@@ -45,8 +45,8 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
     let systems = [
         System::of_handler(&noop, Traffic::decide(CALM_KEYS)),
         System::of_handler(&ping, Traffic::decide(CALM_KEYS)),
-        System::of_workers("decide", &worker, Traffic::decide(CALM_KEYS)).held_to(limits),
-        System::of_workers("decide, one hot key", &worker, Traffic::decide(1)).held_to(limits),
+        System::of_workers("decide", &worker, Traffic::decide(CALM_KEYS), limits),
+        System::of_workers("decide, one hot key", &worker, Traffic::decide(1), limits),
     ];
     let mut spent: Vec<Spent> = systems.iter().map(|_| Spent::default()).collect();
     for number in 0..bench.rounds() {

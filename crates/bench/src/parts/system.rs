@@ -74,10 +74,10 @@ impl System {
         Self::new(&handler.name, vec![handler.address], vec![handler.pid()], traffic)
     }
 
-    /// Workers, asked at their check listeners.
-    pub(super) fn of_workers(name: &str, fleet: &Fleet, traffic: Traffic) -> Self {
+    /// Workers, asked at their check listeners and held to the limits that they were started with.
+    pub(super) fn of_workers(name: &str, fleet: &Fleet, traffic: Traffic, limits: Limits) -> Self {
         let pids = fleet.workers.iter().map(|worker| worker.pid()).collect();
-        Self::new(name, fleet.check_addresses(), pids, traffic)
+        Self::new(name, fleet.check_addresses(), pids, traffic).held_to(limits)
     }
 
     /// The same over so many connections.
