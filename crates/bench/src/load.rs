@@ -7,6 +7,7 @@
 
 mod connection;
 mod grpc;
+mod law;
 mod pace;
 mod tally;
 #[cfg(test)]
@@ -24,8 +25,10 @@ use tokio::task::{LocalSet, spawn_local};
 pub(crate) use connection::{Connection, Verdict};
 pub(crate) use pace::Pace;
 use pace::Schedule;
-pub(crate) use tally::Tally;
-pub(crate) use traffic::{CALM_KEYS, Callers, Face, KEYS, Traffic, decide_request};
+pub(crate) use tally::{Lapses, Tally};
+pub(crate) use traffic::{
+    CALM_KEYS, Callers, Face, KEYS, SPENT, SPENT_PATH, Traffic, decide_request,
+};
 
 /// Connections unless a part says otherwise.
 pub(crate) const CONNECTIONS: usize = 64;
@@ -57,7 +60,7 @@ impl Load {
     ///
     /// Connections that break or are refused, and answers that are neither a decision nor a denial.
     pub(crate) async fn run(&self) -> Result<Tally> {
-        let tally = Rc::new(RefCell::new(Tally::new(self.traffic.callers.count())?));
+        let tally = Rc::new(RefCell::new(Tally::new()?));
         let mut open = Vec::with_capacity(self.connections);
         for number in 0..self.connections {
             let server = self.servers[number % self.servers.len()];
@@ -82,8 +85,8 @@ impl Load {
         drop(schedule);
         let Ok(tally) = Rc::try_unwrap(tally) else { bail!("a sender has not ended") };
         let tally = tally.into_inner();
-        let (failed, all) = (tally.failed, tally.failed + tally.all);
-        ensure!(failed * FAILED_ONE_IN <= all, "{failed} of {all} requests were answered 503");
+        let Lapses { failed, of, .. } = tally.lapses;
+        ensure!(failed * FAILED_ONE_IN <= of, "{failed} of {of} requests were answered 503");
         Ok(tally.over(self.lasts))
     }
 }
@@ -99,10 +102,12 @@ async fn send(
     let mut random = fastrand::Rng::new();
     while let Some(due) = schedule.next().await {
         let caller = traffic.write(&mut random, connection.request());
+        let sent = Instant::now();
         let verdict = connection.exchange().await?;
         let now = Instant::now();
         let counts = due >= from && schedule.counts(due, now);
-        tally.borrow_mut().record(caller, verdict, counts.then_some(now - due));
+        let latency = counts.then_some(now - due);
+        tally.borrow_mut().record(caller, sent, now, verdict, latency);
     }
     Ok(())
 }

@@ -11,14 +11,25 @@ const TICK_NS: u64 = 10_000_000;
 const BEFORE_TIMES: usize = 11;
 
 /// Nanoseconds that all threads of a process have been on a core. Threads that have ended are not
-/// counted; 0 where the system does not tell.
-pub(crate) fn cpu_ns(pid: u32) -> u64 {
+/// counted; `None` where the system does not tell.
+pub(crate) fn cpu_ns(pid: u32) -> Option<u64> {
     let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-    threads
+    let times = threads
         .filter_map(|thread| std::fs::read_to_string(thread.path().join("schedstat")).ok())
-        .filter_map(|text| text.split_whitespace().next()?.parse::<u64>().ok())
-        .sum()
+        .filter_map(|text| text.split_whitespace().next()?.parse::<u64>().ok());
+    // What runs has run: a sum of 0 is none.
+    Some(times.sum()).filter(|sum| *sum > 0)
 }
+
+/// What a process took between two readings of [`cpu_ns`]; `None` where one of them is none, and
+/// where a thread that was counted has ended.
+pub(crate) fn between(before: Option<u64>, after: Option<u64>) -> Option<u64> {
+    after?.checked_sub(before?).filter(|took| *took > 0)
+}
+
+/// Why a time of a core is not told.
+pub(crate) const CANNOT_BE_MEASURED: &str =
+    "cannot be measured here: the system does not tell the time of the cores that a process took";
 
 /// Nanoseconds on a core, by what ran there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,11 +41,10 @@ pub(crate) struct CpuTime {
 }
 
 impl CpuTime {
-    /// Of a process and all of its threads, in steps of 10 ms; nothing where the system does not
+    /// Of a process and all of its threads, in steps of 10 ms; `None` where the system does not
     /// tell.
-    pub(crate) fn of(pid: u32) -> Self {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        Self::parse(&stat).unwrap_or_default()
+    pub(crate) fn of(pid: u32) -> Option<Self> {
+        Self::parse(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
     }
 
     fn parse(stat: &str) -> Option<Self> {
@@ -104,5 +114,17 @@ mod tests {
         let times = CpuTime { user_ns: 1_500_000_000, kernel_ns: 250_000_000 };
         assert_eq!(CpuTime::parse(stat), Some(times));
         assert_eq!(CpuTime::parse("42 (a"), None);
+    }
+
+    #[test]
+    fn a_time_that_is_not_told_is_not_0() {
+        // No process has this number.
+        let nobody = u32::MAX;
+        assert_eq!((cpu_ns(nobody), CpuTime::of(nobody)), (None, None));
+        assert!(cpu_ns(std::process::id()).is_some());
+        assert_eq!(between(Some(5), Some(7)), Some(2));
+        for (before, after) in [(None, Some(7)), (Some(5), None), (Some(7), Some(5))] {
+            assert_eq!(between(before, after), None);
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
+use crate::load::Lapses;
 use crate::stats::{PerMille, grouped};
 
 /// A figure with a bound.
@@ -51,7 +52,7 @@ const BOUNDS: [(Figure, &str, Bound); 9] = [
     (
         Figure::Script16,
         "the script, 16 requests a call, decisions a second of Redis, against a single-value GCRA \
-         script called once for each",
+         script that says yes or no, called once for each",
         Bound::AtLeast(PerMille(700)),
     ),
     (Figure::ManyKeys, "a million keys against a thousand", Bound::AtLeast(PerMille(900))),
@@ -74,16 +75,16 @@ const BOUNDS: [(Figure, &str, Bound); 9] = [
 ];
 
 impl Figure {
-    /// The part that measures it.
-    const fn part(self) -> &'static str {
+    /// The part that measures it; `None` of what is counted over all of them.
+    pub(crate) const fn part(self) -> Option<&'static str> {
         match self {
-            Self::PeerOnRedis => "peers",
-            Self::PingHandler => "faces",
-            Self::HotKey | Self::ManyKeys | Self::LongWindows => "growth",
-            Self::Script16 => "script",
-            Self::TailLatency => "latency",
-            Self::BytesEach => "bytes",
-            Self::OverAdmitted => "each part that decides",
+            Self::PeerOnRedis => Some("peers"),
+            Self::PingHandler => Some("faces"),
+            Self::HotKey | Self::ManyKeys | Self::LongWindows => Some("growth"),
+            Self::Script16 => Some("script"),
+            Self::TailLatency => Some("latency"),
+            Self::BytesEach => Some("bytes"),
+            Self::OverAdmitted => None,
         }
     }
 
@@ -100,38 +101,67 @@ impl Figure {
 /// What was found for the figures.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(crate) struct Findings(BTreeMap<Figure, u64>);
+pub(crate) struct Findings(BTreeMap<Figure, Found>);
+
+/// What was found for one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Found {
+    /// With what was not as it should be in the worst of the loads that it is made of.
+    Value { value: u64, lapses: Lapses },
+    /// The machine does not tell what it is made of.
+    CannotBeMeasured,
+}
+
+impl Found {
+    /// Both together, of what is counted over several loads or parts.
+    pub(crate) const fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Value { value, lapses }, Self::Value { value: more, lapses: others }) => {
+                Self::Value { value: value + more, lapses: lapses.or_worse(others) }
+            }
+            _ => Self::CannotBeMeasured,
+        }
+    }
+}
 
 impl Findings {
-    /// A ratio.
-    pub(crate) fn ratio(&mut self, figure: Figure, value: PerMille) {
-        self.0.insert(figure, value.0);
+    /// A ratio, with the lapses of the worse of both loads; `None` where the machine does not tell.
+    pub(crate) fn ratio(&mut self, figure: Figure, value: Option<PerMille>, lapses: Lapses) {
+        let found = value.map(|PerMille(value)| Found::Value { value, lapses });
+        self.0.insert(figure, found.unwrap_or(Found::CannotBeMeasured));
     }
 
-    /// A number.
+    /// A number that no load is behind.
     pub(crate) fn count(&mut self, figure: Figure, value: u64) {
-        self.0.insert(figure, value);
+        self.0.insert(figure, Found::Value { value, lapses: Lapses::default() });
     }
 
-    /// More of what is counted over several parts.
-    pub(crate) fn add(&mut self, figure: Figure, value: u64) {
-        *self.0.entry(figure).or_default() += value;
+    /// More of what is counted over several loads.
+    pub(crate) fn add(&mut self, figure: Figure, value: u64, lapses: Lapses) {
+        let more = Found::Value { value, lapses };
+        self.0.entry(figure).and_modify(|found| *found = found.and(more)).or_insert(more);
     }
 
     /// What was found for one.
-    pub(crate) fn get(&self, figure: Figure) -> Option<u64> {
+    pub(crate) fn get(&self, figure: Figure) -> Option<Found> {
         self.0.get(&figure).copied()
     }
 
     /// The table, in Markdown, of what was `found` for each figure.
-    pub(crate) fn table(found: impl Fn(Figure) -> Option<u64>) -> String {
+    pub(crate) fn table(found: impl Fn(Figure) -> Option<Found>) -> String {
         let mut text =
             "| | bound | measured | | `--only` |\n| --- | ---: | ---: | --- | --- |\n".to_owned();
         for (figure, what, bound) in &BOUNDS {
-            let found = found(*figure);
-            let shown = found.map_or_else(|| "-".to_owned(), |value| bound.show(value));
-            let end = found.map_or_else(|| "not measured".to_owned(), |value| bound.judge(value));
-            let part = figure.part();
+            let (shown, end) = match found(*figure) {
+                Some(Found::Value { value, lapses }) => {
+                    (bound.show(value), bound.judge(value, lapses))
+                }
+                Some(Found::CannotBeMeasured) => {
+                    ("-".to_owned(), "cannot be measured here".to_owned())
+                }
+                None => ("-".to_owned(), "not measured".to_owned()),
+            };
+            let part = figure.part().unwrap_or("each part that decides");
             let _ = writeln!(text, "| {what} | {bound} | {shown} | {end} | {part} |");
         }
         text
@@ -147,11 +177,18 @@ impl Bound {
         }
     }
 
-    /// Whether it is reached, and how far off it is.
-    fn judge(&self, value: u64) -> String {
-        if self.holds(value) {
-            return "reached".to_owned();
+    /// Whether it is reached, and how far off it is. With too many lapses it is not.
+    fn judge(&self, value: u64, lapses: Lapses) -> String {
+        match (self.holds(value), lapses.matter()) {
+            (true, false) => "reached".to_owned(),
+            (true, true) => format!("**not shown**: {lapses}"),
+            (false, false) => self.miss(value),
+            (false, true) => format!("{}; {lapses}", self.miss(value)),
         }
+    }
+
+    /// How far off it is.
+    fn miss(&self, value: u64) -> String {
         let (Self::AtLeast(PerMille(bound)) | Self::AtMost(PerMille(bound)) | Self::Count(bound)) =
             self;
         let percent = value * 100 / (*bound).max(1);
@@ -183,6 +220,8 @@ impl std::fmt::Display for Bound {
 mod tests {
     use super::*;
 
+    const CLEAN: Lapses = Lapses { failed: 0, degraded: 0, of: 1_000 };
+
     fn line(findings: &Findings, figure: Figure) -> String {
         let place = BOUNDS.iter().position(|(bounded, ..)| *bounded == figure).unwrap();
         Findings::table(|figure| findings.get(figure)).lines().nth(place + 2).unwrap().to_owned()
@@ -191,8 +230,8 @@ mod tests {
     #[test]
     fn a_bound_is_reached_on_its_own_side() {
         let mut findings = Findings::default();
-        findings.ratio(Figure::PingHandler, PerMille(749));
-        findings.ratio(Figure::TailLatency, PerMille(1_500));
+        findings.ratio(Figure::PingHandler, Some(PerMille(749)), CLEAN);
+        findings.ratio(Figure::TailLatency, Some(PerMille(1_500)), CLEAN);
         findings.count(Figure::OverAdmitted, 1);
         assert!(
             line(&findings, Figure::PingHandler)
@@ -201,5 +240,42 @@ mod tests {
         assert!(line(&findings, Figure::TailLatency).contains("| 1.50 | reached |"));
         assert!(line(&findings, Figure::OverAdmitted).contains("| 1 | **not reached** |"));
         assert!(line(&findings, Figure::HotKey).contains("| - | not measured |"));
+    }
+
+    #[test]
+    fn a_bound_is_not_reached_by_failing() {
+        let mut findings = Findings::default();
+        // One in a thousand is as it may be; one more is not.
+        let lapses = |degraded| Lapses { failed: 5, degraded, of: 10_000 };
+        findings.ratio(Figure::PingHandler, Some(PerMille(800)), lapses(5));
+        findings.ratio(Figure::TailLatency, Some(PerMille(900)), lapses(6));
+        findings.ratio(Figure::HotKey, Some(PerMille(450)), lapses(6));
+        assert!(line(&findings, Figure::PingHandler).contains("| reached |"));
+        let said = "5 of 10,000 failed, 6 decided without Redis |";
+        let (tail, hot) = (line(&findings, Figure::TailLatency), line(&findings, Figure::HotKey));
+        assert!(tail.contains(&format!("| 0.90 | **not shown**: {said}")), "{tail}");
+        assert!(hot.contains(&format!("**not reached**: 50 % of the bound; {said}")), "{hot}");
+    }
+
+    #[test]
+    fn a_load_that_fails_is_not_hidden_by_others() {
+        let mut findings = Findings::default();
+        findings.add(Figure::OverAdmitted, 0, Lapses::default());
+        findings.add(Figure::OverAdmitted, 0, Lapses { failed: 0, degraded: 1, of: 9_000 });
+        assert!(line(&findings, Figure::OverAdmitted).contains("| 0 | reached |"));
+        findings.add(Figure::OverAdmitted, 0, Lapses { failed: 9, degraded: 0, of: 1_000 });
+        findings.add(Figure::OverAdmitted, 0, Lapses { failed: 0, degraded: 0, of: 90_000 });
+        assert!(line(&findings, Figure::OverAdmitted).contains("**not shown**: 9 of 1,000 failed"));
+        let mut others = Findings::default();
+        others.add(Figure::OverAdmitted, 0, Lapses::default());
+        others.add(Figure::OverAdmitted, 0, Lapses { failed: 9, degraded: 0, of: 1_000 });
+        assert!(line(&others, Figure::OverAdmitted).contains("**not shown**: 9 of 1,000 failed"));
+    }
+
+    #[test]
+    fn what_the_machine_does_not_tell_is_not_reached() {
+        let mut findings = Findings::default();
+        findings.ratio(Figure::Script16, None, CLEAN);
+        assert!(line(&findings, Figure::Script16).contains("| - | cannot be measured here |"));
     }
 }

@@ -26,6 +26,21 @@ impl Series {
         PerMille(median(rounds.map(|(value, base)| value * 1_000 / (*base).max(1)).collect()))
     }
 
+    /// The median as it is shown; a dash where nothing was measured.
+    pub(crate) fn shown(&self, show: impl Fn(u64) -> String) -> String {
+        if self.0.is_empty() { "-".to_owned() } else { show(self.median()) }
+    }
+
+    /// Rounds of it.
+    pub(crate) const fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether nothing was measured.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The lowest and the highest round.
     pub(crate) fn range(&self) -> (u64, u64) {
         let lowest = self.0.iter().min().copied().unwrap_or(0);
@@ -91,6 +106,8 @@ mod tests {
     #[test]
     fn nothing_measured_is_nothing() {
         assert_eq!(median(vec![]), 0);
+        assert_eq!(Series::default().shown(micros), "-");
+        assert_eq!(Series(vec![0]).shown(micros), "0.0");
         assert_eq!(Series::default().against(&Series::default()), PerMille(0));
     }
 

@@ -35,9 +35,11 @@ fn a_quick_run_writes_the_page_and_its_plots() {
     assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
     let page = fs::read_to_string(out.path().join("benchmarks.md")).unwrap();
 
-    let per_second: u64 = row(&page, "GCRA, one value")[1].parse().unwrap();
-    assert!(per_second > 0, "{page}");
-    assert_eq!(row(&page, "GCRA, one value")[0], "1.00");
+    for name in ["GCRA, says yes or no", "GCRA, says remaining, reset and retry"] {
+        let per_second: u64 = row(&page, name)[1].parse().unwrap();
+        assert!(per_second > 0, "{page}");
+    }
+    assert_eq!(row(&page, "GCRA, says yes or no")[0], "1.00");
     assert_eq!(row(&page, "admit.lua, 4 requests a call")[5], "0.250", "calls a decision");
     // A window of one unit more is kept in another way, which takes more than one unit.
     let bytes = |limit: &str| row(&page, limit)[0].parse::<u64>().unwrap();

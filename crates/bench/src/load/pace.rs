@@ -1,8 +1,8 @@
 //! When requests are due.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
@@ -34,7 +34,7 @@ pub(crate) struct Schedule {
 }
 
 /// Requests at a constant rate. A thread of its own lets them go when they are due, since the
-/// timers of the runtime are no finer than a millisecond.
+/// timers of the runtime are no finer than a millisecond. It ends when nobody waits any more.
 #[derive(Debug)]
 struct Open {
     period: Duration,
@@ -54,8 +54,8 @@ impl Schedule {
                 let requests = u64::try_from(whole).unwrap_or(u64::MAX);
                 let (taken, due) = (AtomicU64::new(0), Semaphore::new(0));
                 let open = Arc::new(Open { period, requests, taken, due });
-                let pacer = Arc::clone(&open);
-                std::thread::spawn(move || pacer.let_go(started, connections));
+                let pacer = Arc::downgrade(&open);
+                std::thread::spawn(move || Open::let_go(&pacer, started, connections));
                 Some(open)
             }
         };
@@ -89,16 +89,42 @@ impl Open {
     }
 
     /// The thread: one permit for each request when it is due, and one more for each connection,
-    /// so that all of them learn of the end.
-    fn let_go(&self, started: Instant, connections: usize) {
-        for number in 0..self.requests {
-            let due = started + self.after(number);
+    /// so that all of them learn of the end. `None` where all of them are gone before.
+    fn let_go(open: &Weak<Self>, started: Instant, connections: usize) -> Option<()> {
+        let requests = open.upgrade()?.requests;
+        for number in 0..requests {
+            let due = started + open.upgrade()?.after(number);
             let now = Instant::now();
             if due > now {
                 std::thread::sleep(due - now);
             }
-            self.due.add_permits(1);
+            open.upgrade()?.due.add_permits(1);
         }
-        self.due.add_permits(connections);
+        open.upgrade()?.due.add_permits(connections);
+        Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_thread_ends_with_those_who_wait() {
+        let (period, requests) = (Duration::from_millis(1), 600_000);
+        let (taken, due) = (AtomicU64::new(0), Semaphore::new(0));
+        let open = Arc::new(Open { period, requests, taken, due });
+        let pacer = Arc::downgrade(&open);
+        let thread = std::thread::spawn(move || Open::let_go(&pacer, Instant::now(), 1));
+        while open.due.available_permits() == 0 {
+            std::thread::yield_now();
+        }
+        drop(open);
+        let until = Instant::now() + Duration::from_secs(20);
+        while !thread.is_finished() {
+            assert!(Instant::now() < until, "it would go on for ten minutes");
+            std::thread::sleep(period);
+        }
+        assert_eq!(thread.join().unwrap(), None);
     }
 }

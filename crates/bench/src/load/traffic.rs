@@ -2,11 +2,15 @@
 
 use std::io::Write as _;
 
+use transom_core::Limits;
+
 use super::grpc;
 use crate::timed::{FIRST, user};
 
 /// A path under a policy that admits a caller once a minute.
 pub(crate) const SPENT_PATH: &str = "/v1/spent";
+/// What that policy admits.
+pub(crate) const SPENT: Limits = Limits { minute: 1, second: 1 };
 /// A path under no policy but the default one.
 pub(crate) const PATH: &str = "/v1/people";
 /// Callers that are denied on purpose.
@@ -36,11 +40,11 @@ pub(crate) enum Callers {
 }
 
 impl Callers {
-    /// How many there are.
-    pub(crate) const fn count(self) -> usize {
+    /// What one of them may, by its number, given what the default policy admits.
+    pub(crate) const fn limits(self, caller: usize, default: Limits) -> Limits {
         match self {
-            Self::AnyOf(callers) => callers as usize,
-            Self::PartlySpent(_) => (SPENT_CALLERS + KEYS) as usize,
+            Self::PartlySpent(_) if caller < SPENT_CALLERS as usize => SPENT,
+            Self::AnyOf(_) | Self::PartlySpent(_) => default,
         }
     }
 }
@@ -111,4 +115,25 @@ fn get(request: &mut Vec<u8>, caller: u32, under: &str, path: &str) -> std::io::
 pub(crate) fn decide_request(request: &mut Vec<u8>, caller: u32) {
     request.clear();
     let _ = decide(request, caller, PATH);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn callers_that_are_denied_on_purpose_have_the_limits_of_their_policy() {
+        let callers = Callers::PartlySpent(500);
+        let (traffic, mut random) = (Traffic { face: Face::Check, callers }, fastrand::Rng::new());
+        let (mut request, mut spent) = (Vec::new(), 0);
+        for _ in 0..1_000 {
+            let caller = traffic.write(&mut random, &mut request);
+            let under_spent = String::from_utf8_lossy(&request).contains(SPENT_PATH);
+            let limits = if under_spent { SPENT } else { Limits::DEFAULT };
+            assert_eq!(callers.limits(caller, Limits::DEFAULT), limits, "caller {caller}");
+            spent += u32::from(under_spent);
+        }
+        assert!((1..1_000).contains(&spent), "{spent} of 1,000");
+        assert_eq!(Callers::AnyOf(1).limits(0, Limits::DEFAULT), Limits::DEFAULT);
+    }
 }

@@ -13,8 +13,8 @@ use super::connect;
 use super::script::evalsha;
 use super::system::{self, System};
 use crate::bench::Bench;
-use crate::load::{CALM_KEYS, Traffic};
-use crate::machine::cpu_ns;
+use crate::load::{CALM_KEYS, Lapses, Traffic};
+use crate::machine::{CANNOT_BE_MEASURED, between, cpu_ns};
 use crate::plot::{self, Bar};
 use crate::report::Section;
 use crate::stats::{PerMille, Series, grouped, micros};
@@ -38,6 +38,7 @@ struct Spent {
     all_ns: Series,
     busiest_ns: Series,
     calls_per_mille: Series,
+    lapses: Lapses,
 }
 
 pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
@@ -54,11 +55,11 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
         .map(|cluster| system::workers_of_cluster(&cluster.urls(), "cluster", limits))
         .collect();
 
-    let mut cases = vec![case(bench, "one server, no cluster", vec![&single], &alone).await?];
+    let mut cases = vec![case("one server, no cluster", vec![&single], &alone).await?];
     for (cluster, fleet) in clusters.iter().zip(&fleets) {
         let nodes: Vec<_> = (0..cluster.primaries()).map(|place| cluster.node(place)).collect();
         let name = format!("cluster, masters: {}", nodes.len());
-        cases.push(case(bench, &name, nodes, fleet).await?);
+        cases.push(case(&name, nodes, fleet).await?);
     }
     let mut spent: Vec<Spent> = cases.iter().map(|_| Spent::default()).collect();
     for number in 0..bench.rounds() {
@@ -70,18 +71,14 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
     section(bench, &cases, &spent)
 }
 
-async fn case<'a>(
-    bench: &Bench,
-    name: &str,
-    nodes: Vec<&'a RedisServer>,
-    fleet: &Fleet,
-) -> Result<Case<'a>> {
+async fn case<'a>(name: &str, nodes: Vec<&'a RedisServer>, fleet: &Fleet) -> Result<Case<'a>> {
     let mut connections = Vec::new();
     for node in &nodes {
         connections.push(connect(node).await?);
     }
-    let system = System::of_workers(name, fleet, Traffic::decide(CALM_KEYS));
-    Ok(Case { nodes, connections, system: system.held_to(bench, Limits::DEFAULT) })
+    let traffic = Traffic::decide(CALM_KEYS);
+    let system = System::of_workers(name, fleet, traffic, Limits::DEFAULT);
+    Ok(Case { nodes, connections, system })
 }
 
 async fn round(bench: &mut Bench, case: &mut Case<'_>, spent: &mut Spent) -> Result<()> {
@@ -97,19 +94,20 @@ async fn round(bench: &mut Bench, case: &mut Case<'_>, spent: &mut Spent) -> Res
     case.system.judge(bench, &tally);
 
     let decisions = tally.all.max(1);
-    let each = |after: &[u64], before: &[u64]| -> Vec<u64> {
-        let took = after.iter().zip(before).map(|(after, before)| after.saturating_sub(*before));
-        took.map(|ns| ns / decisions).collect()
+    let each = |after: &[Option<u64>], before: &[Option<u64>]| -> Result<Vec<u64>> {
+        let took = after.iter().zip(before).map(|(after, before)| between(*before, *after));
+        took.map(|ns| Ok(ns.context(CANNOT_BE_MEASURED)? / decisions)).collect()
     };
-    let nodes_ns = each(&nodes_after, &nodes_before);
+    let nodes_ns = each(&nodes_after, &nodes_before)?;
     spent.nodes_ns.resize_with(nodes_ns.len(), Series::default);
     for (series, ns) in spent.nodes_ns.iter_mut().zip(&nodes_ns) {
         series.push(*ns);
     }
     spent.all_ns.push(nodes_ns.iter().sum());
     spent.busiest_ns.push(nodes_ns.iter().copied().max().unwrap_or(0));
-    spent.worker_ns.push(each(&worker_after, &worker_before).iter().sum());
+    spent.worker_ns.push(each(&worker_after, &worker_before)?.iter().sum());
     spent.rate.push(tally.rate());
+    spent.lapses = spent.lapses.and(tally.lapses);
     let mut calls = 0;
     for connection in &mut case.connections {
         calls += evalsha(connection).await?.map_or(0, |(calls, _)| calls);
@@ -133,7 +131,7 @@ fn section(bench: &Bench, cases: &[Case<'_>], spent: &[Spent]) -> Result<Section
         let capacity = |own: &Spent| 1_000_000_000 / own.busiest_ns.median().max(1);
         let against = PerMille(capacity(own) * 1_000 / capacity(&spent[0]).max(1));
         vec![
-            case.system.name.clone(),
+            own.lapses.behind(&case.system.name),
             micros(own.all_ns.median()),
             micros(own.busiest_ns.median()),
             grouped(capacity(own)),

@@ -54,13 +54,13 @@ async fn keys(bench: &mut Bench, redis: &RedisServer, section: &mut Section) -> 
     let counts: &[u32] = bench.either(&[1_000, 10_000, 100_000, 1_000_000], &[1_000, 10_000]);
     let case = |keys: &u32| Case {
         x: u64::from(*keys),
-        system: decide(&format!("{} keys", grouped(u64::from(*keys))), &worker, *keys),
+        system: decide(&format!("{} keys", grouped(u64::from(*keys))), &worker, *keys, AMPLE),
         fill: Fill { identities: *keys, units: 1 },
     };
     let cases: Vec<_> = counts.iter().map(case).collect();
     let reached = sweep(bench, redis, &cases).await?;
     if let [first, .., last] = &reached[..] {
-        bench.findings.ratio(Figure::ManyKeys, last.rate.against(&first.rate));
+        last.find(bench, Figure::ManyKeys, first);
     }
     section.say(
         "**Keys.** Each identity is in Redis before a round begins; all are admitted. The fewer \
@@ -80,7 +80,7 @@ async fn limits(bench: &mut Bench, redis: &RedisServer, section: &mut Section) -
         let name = format!("{} a minute", grouped(u64::from(*minute)));
         Case {
             x: u64::from(*minute),
-            system: decide(&name, worker, identities),
+            system: decide(&name, worker, identities, of(minute)),
             fill: Fill { identities, units: minute / 2 },
         }
     };
@@ -88,8 +88,7 @@ async fn limits(bench: &mut Bench, redis: &RedisServer, section: &mut Section) -
     let reached = sweep(bench, redis, &cases).await?;
     let place_of = |limit: u32| limits.iter().position(|minute| *minute == limit);
     if let (Some(long), Some(short)) = (place_of(6_000), place_of(60)) {
-        let ratio = reached[long].rate.against(&reached[short].rate);
-        bench.findings.ratio(Figure::LongWindows, ratio);
+        reached[long].find(bench, Figure::LongWindows, &reached[short]);
     }
     section.say(
         "**Limits.** Each window holds half of its limit before a round begins, evenly spread over \
@@ -105,8 +104,7 @@ async fn workers(bench: &mut Bench, redis: &RedisServer, section: &mut Section) 
     let fleets = counts.map(|count| system::workers(&redis.url, PREFIX, Limits::DEFAULT, count));
     let case = |(count, fleet): (usize, &Fleet)| Case {
         x: count as u64,
-        system: decide(&format!("workers: {count}"), fleet, CALM_KEYS)
-            .held_to(bench, Limits::DEFAULT),
+        system: decide(&format!("workers: {count}"), fleet, CALM_KEYS, Limits::DEFAULT),
         fill: Fill::NOTHING,
     };
     let cases: Vec<_> = counts.into_iter().zip(&fleets).map(case).collect();
@@ -120,9 +118,13 @@ async fn connections(bench: &mut Bench, redis: &RedisServer, section: &mut Secti
     let counts: &[usize] = bench.either(&[8, 16, 64, 256, 1_024], &[8, 64]);
     let case = |count: &usize| Case {
         x: *count as u64,
-        system: decide(&format!("{} connections", grouped(*count as u64)), &worker, CALM_KEYS)
-            .over(*count)
-            .held_to(bench, Limits::DEFAULT),
+        system: decide(
+            &format!("{} connections", grouped(*count as u64)),
+            &worker,
+            CALM_KEYS,
+            Limits::DEFAULT,
+        )
+        .over(*count),
         fill: Fill::NOTHING,
     };
     let cases: Vec<_> = counts.iter().map(case).collect();
@@ -140,7 +142,7 @@ async fn denials(bench: &mut Bench, redis: &RedisServer, section: &mut Section) 
         let name = format!("{} % denied", per_mille / 10);
         Case {
             x: u64::from(*per_mille / 10),
-            system: System::of_workers(&name, &worker, traffic),
+            system: System::of_workers(&name, &worker, traffic, AMPLE),
             fill: Fill::NOTHING,
         }
     };
@@ -153,20 +155,20 @@ async fn denials(bench: &mut Bench, redis: &RedisServer, section: &mut Section) 
 async fn hot_key(bench: &mut Bench, redis: &RedisServer, section: &mut Section) -> Result<()> {
     let worker = system::workers(&redis.url, PREFIX, Limits::DEFAULT, 1);
     let noop = Handler::start(Program::Own(Kind::Noop), &redis.url, Limits::DEFAULT)?;
-    let hot = decide("one key", &worker, 1).held_to(bench, Limits::DEFAULT);
+    let hot = decide("one key", &worker, 1, Limits::DEFAULT);
     let cases = [
         Case { x: 0, system: System::of_handler(&noop, Traffic::decide(1)), fill: Fill::NOTHING },
         Case { x: 1, system: hot, fill: Fill::NOTHING },
     ];
     let reached = sweep(bench, redis, &cases).await?;
-    bench.findings.ratio(Figure::HotKey, reached[1].rate.against(&reached[0].rate));
+    reached[1].find(bench, Figure::HotKey, &reached[0]);
     section.say("**One hot key**, 60 a minute and 2 a second, against the no-op handler.");
     table(section, &cases, &reached);
     Ok(())
 }
 
-fn decide(name: &str, fleet: &Fleet, callers: u32) -> System {
-    System::of_workers(name, fleet, Traffic::decide(callers))
+fn decide(name: &str, fleet: &Fleet, callers: u32, limits: Limits) -> System {
+    System::of_workers(name, fleet, Traffic::decide(callers), limits)
 }
 
 /// All rounds, each on a Redis that holds what its case says and nothing else.

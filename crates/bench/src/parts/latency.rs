@@ -31,7 +31,7 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
         [
             System::of_handler(&noop, traffic.clone()),
             System::of_handler(&ping, traffic.clone()),
-            System::of_workers("decide", &worker, traffic.clone()),
+            System::of_workers("decide", &worker, traffic.clone(), limits),
         ]
     };
     let saturated = system::rounds(bench, &redis, &all()[2..]).await?;
@@ -42,7 +42,7 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
         "Every request has a time at which it is due, and its latency counts from then, whether or \
          not a connection was free: a stall is charged for all that it held up. `decide` saturates \
          at {} a second in this run (100,000 identities, 64 connections, closed loop, median). Milliseconds, all \
-         rounds together. The generator wakes up by a timer of about 0.1 ms, which is in all of \
+         rounds together; a request that failed counts with the time after which it did. The generator wakes up by a timer of about 0.1 ms, which is in all of \
          these.",
         grouped(saturation)
     ));
@@ -54,18 +54,17 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
         for (own, system) in reached.iter().zip(&systems) {
             curves.push((system.name.clone(), hundredths, own.p99_ns.median()));
         }
-        for (latency, system) in latencies.iter().zip(&systems) {
+        for ((latency, own), system) in latencies.iter().zip(&reached).zip(&systems) {
+            let name = format!("{}, {hundredths} % ({})", system.name, grouped(rate));
             let at = |quantile: &f64| millis(latency.value_at_quantile(*quantile));
             rows.push(
-                [format!("{}, {hundredths} % ({})", system.name, grouped(rate))]
-                    .into_iter()
-                    .chain(QUANTILES.iter().map(at))
-                    .collect(),
+                [own.lapses.behind(&name)].into_iter().chain(QUANTILES.iter().map(at)).collect(),
             );
         }
         if hundredths == HALF {
             let ratio = reached[2].p99_ns.against(&reached[1].p99_ns);
-            bench.findings.ratio(Figure::TailLatency, ratio);
+            let lapses = reached[2].lapses.or_worse(reached[1].lapses);
+            bench.findings.ratio(Figure::TailLatency, Some(ratio), lapses);
             spread = latencies;
         }
     }

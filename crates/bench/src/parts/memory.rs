@@ -142,8 +142,7 @@ async fn behind_a_handler(bench: &mut Bench, section: &mut Section) -> Result<()
     let traffic = Traffic::decide(KEYS);
     let mut systems: Vec<_> =
         handlers.iter().map(|handler| System::of_handler(handler, traffic.clone())).collect();
-    let own = System::of_workers("transom, in process", &worker, traffic);
-    systems.push(own.held_to(bench, Limits::DEFAULT));
+    systems.push(System::of_workers("transom, in process", &worker, traffic, Limits::DEFAULT));
     let reached = system::rounds(bench, &redis, &systems).await?;
     section.say(
         "Behind the same handler and the same load as above (20,000 identities, 64 connections in a \

@@ -63,7 +63,7 @@ impl Part {
     /// Seconds of a whole run of it, on two cores that nothing else uses.
     const fn takes_s(self) -> u64 {
         match self {
-            Self::Script => 75,
+            Self::Script => 85,
             Self::Faces => 125,
             Self::Latency => 200,
             Self::Memory => 120,

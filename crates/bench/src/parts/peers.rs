@@ -12,7 +12,9 @@ use super::connect;
 use super::system::{self, System};
 use crate::args::Kind;
 use crate::bench::Bench;
-use crate::load::{CALM_KEYS, CONNECTIONS, Connection, Face, KEYS, Traffic, decide_request};
+use crate::load::{
+    CALM_KEYS, CONNECTIONS, Connection, Face, KEYS, Lapses, Traffic, decide_request,
+};
 use crate::must::Figure;
 use crate::peer;
 use crate::plot;
@@ -43,7 +45,7 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
         .collect::<Result<_>>()?;
     let systems = |callers| {
         let traffic = Traffic::decide(callers);
-        let own = System::of_workers("transom", &worker, traffic.clone()).held_to(bench, limits);
+        let own = System::of_workers("transom", &worker, traffic.clone(), limits);
         let peers = handlers.iter().map(|it| System::of_handler(it, traffic.clone()));
         [own].into_iter().chain(peers).collect::<Vec<_>>()
     };
@@ -59,7 +61,7 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
     );
     let reached = system::rounds(bench, &redis, &busy).await?;
     if peers.len() == PEERS.len() {
-        bench.findings.ratio(Figure::PeerOnRedis, reached[0].rate.against(&reached[1].rate));
+        reached[0].find(bench, Figure::PeerOnRedis, &reached[1]);
     }
     section.say("20,000 identities:");
     system::table(&mut section, system::names(&busy), &reached, 1);
@@ -91,7 +93,8 @@ async fn over_admission(
         u64::from(keys) * u64::from(TIGHT.minute),
         found.without_redis,
     );
-    bench.findings.add(Figure::OverAdmitted, found.above);
+    // Nothing of it was decided without Redis.
+    bench.findings.add(Figure::OverAdmitted, found.above, Lapses::default());
     rows.push(found.row("transom, two workers", keys));
     for peer in peers {
         // Its keys of before are those of the load.

@@ -1,6 +1,6 @@
 //! Where the time of an answer goes: the cores' time in each process, and the bound that it sets.
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use redis::cmd;
 use transom_core::Limits;
 use transom_tests::RedisServer;
@@ -10,8 +10,8 @@ use super::script::evalsha;
 use super::system::{self, System};
 use crate::args::Kind;
 use crate::bench::Bench;
-use crate::load::{CALM_KEYS, Traffic};
-use crate::machine::{CpuTime, cores};
+use crate::load::{CALM_KEYS, Lapses, Traffic};
+use crate::machine::{CANNOT_BE_MEASURED, CpuTime, cores};
 use crate::must::Figure;
 use crate::plot::{self, Bar};
 use crate::process::{Handler, Program};
@@ -34,6 +34,7 @@ struct Spent {
     sum_ns: Series,
     script_ns: Series,
     decisions_a_call: Series,
+    lapses: Lapses,
 }
 
 pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
@@ -44,9 +45,8 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
     let systems = [
         System::of_handler(&noop, Traffic::decide(CALM_KEYS)),
         System::of_handler(&ping, Traffic::decide(CALM_KEYS)),
-        System::of_workers("decide", &worker, Traffic::decide(CALM_KEYS)).held_to(bench, limits),
-        System::of_workers("decide, one hot key", &worker, Traffic::decide(1))
-            .held_to(bench, limits),
+        System::of_workers("decide", &worker, Traffic::decide(CALM_KEYS), limits),
+        System::of_workers("decide, one hot key", &worker, Traffic::decide(1), limits),
     ];
     let mut spent: Vec<Spent> = systems.iter().map(|_| Spent::default()).collect();
     for number in 0..bench.rounds() {
@@ -105,7 +105,7 @@ const HEAD: [&str; 9] = [
 impl Spent {
     fn row(&self, name: &str) -> Vec<String> {
         let most = bound(self.sum_ns.median());
-        let mut row = vec![name.to_owned()];
+        let mut row = vec![self.lapses.behind(name)];
         row.extend(self.user_ns.iter().zip(&self.kernel_ns).map(|(user, kernel)| {
             format!("{} + {}", micros(user.median()), micros(kernel.median()))
         }));
@@ -133,13 +133,13 @@ async fn round(
     cmd("CONFIG").arg("RESETSTAT").exec_async(&mut connection).await?;
     let redis_pid = redis.pid().context("a server that runs as a process")?;
     let times = || {
-        let servers = system.pids.iter().map(|pid| CpuTime::of(*pid));
-        let server = servers.fold(CpuTime::default(), |sum, own| sum + own);
-        [CpuTime::of(std::process::id()), server, CpuTime::of(redis_pid)]
+        let mut servers = system.pids.iter().map(|pid| CpuTime::of(*pid));
+        let server = servers.try_fold(CpuTime::default(), |sum, own| Some(sum + own?));
+        Some([CpuTime::of(std::process::id())?, server?, CpuTime::of(redis_pid)?])
     };
-    let before = times();
+    let before = times().context(CANNOT_BE_MEASURED)?;
     let tally = system.run(bench).await?;
-    let after = times();
+    let after = times().context(CANNOT_BE_MEASURED)?;
     system.judge(bench, &tally);
     let answers = tally.all.max(1);
     let mut sum_ns = 0;
@@ -149,8 +149,10 @@ async fn round(
         spent.kernel_ns[place].push(took.kernel_ns / answers);
         sum_ns += took.sum_ns();
     }
+    ensure!(sum_ns > 0, CANNOT_BE_MEASURED);
     spent.sum_ns.push(sum_ns / answers);
     spent.rate.push(tally.rate());
+    spent.lapses = spent.lapses.and(tally.lapses);
     // What asks Redis nothing calls no script.
     let (calls, script_us) = evalsha(&mut connection).await?.unwrap_or_default();
     spent.script_ns.push(script_us * 1_000 / answers);

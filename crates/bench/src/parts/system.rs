@@ -8,8 +8,8 @@ use transom_tests::RedisServer;
 use transom_tests::fleet::{Fleet, Setup};
 
 use crate::bench::Bench;
-use crate::load::{CONNECTIONS, Load, Pace, Tally, Traffic};
-use crate::machine::cpu_ns;
+use crate::load::{CONNECTIONS, Lapses, Load, Pace, SPENT, SPENT_PATH, Tally, Traffic};
+use crate::machine::{between, cpu_ns};
 use crate::must::Figure;
 use crate::process::Handler;
 use crate::report::Section;
@@ -39,7 +39,8 @@ fn config(limits: Limits) -> String {
     format!(
         "[identity]\nmode = \"header\"\ntrusted_proxies = [\"127.0.0.1\"]\n\
          [[policy]]\nname = \"default\"\nminute = {minute}\nsecond = {second}\n\
-         [[policy]]\nname = \"spent\"\npath = \"/v1/spent\"\nminute = 1\nsecond = 1\n"
+         [[policy]]\nname = \"spent\"\npath = \"{SPENT_PATH}\"\nminute = {}\nsecond = {}\n",
+        SPENT.minute, SPENT.second
     )
 }
 
@@ -52,8 +53,8 @@ pub(super) struct System {
     traffic: Traffic,
     connections: usize,
     pub(super) pace: Pace,
-    /// Admissions of one caller in a round that are due; checked where Transom decides.
-    due: Option<u32>,
+    /// What its default policy admits; checked where Transom decides.
+    limits: Option<Limits>,
 }
 
 impl System {
@@ -65,7 +66,7 @@ impl System {
         traffic: Traffic,
     ) -> Self {
         let (connections, pace, name) = (CONNECTIONS, Pace::Closed, name.to_owned());
-        Self { name, servers, pids, traffic, connections, pace, due: None }
+        Self { name, servers, pids, traffic, connections, pace, limits: None }
     }
 
     /// A handler to compare with.
@@ -73,10 +74,10 @@ impl System {
         Self::new(&handler.name, vec![handler.address], vec![handler.pid()], traffic)
     }
 
-    /// Workers, asked at their check listeners.
-    pub(super) fn of_workers(name: &str, fleet: &Fleet, traffic: Traffic) -> Self {
+    /// Workers, asked at their check listeners and held to the limits that they were started with.
+    pub(super) fn of_workers(name: &str, fleet: &Fleet, traffic: Traffic, limits: Limits) -> Self {
         let pids = fleet.workers.iter().map(|worker| worker.pid()).collect();
-        Self::new(name, fleet.check_addresses(), pids, traffic)
+        Self::new(name, fleet.check_addresses(), pids, traffic).held_to(limits)
     }
 
     /// The same over so many connections.
@@ -84,13 +85,9 @@ impl System {
         Self { connections, ..self }
     }
 
-    /// The same, held to what these limits admit within a round.
-    pub(super) fn held_to(self, bench: &Bench, limits: Limits) -> Self {
-        let lasts_s = (bench.lasts() + bench.warm_up()).as_secs();
-        // Whole seconds that fit, one that has begun, and two for the last answers.
-        let seconds = u32::try_from(lasts_s).unwrap_or(u32::MAX).saturating_add(3);
-        let due = limits.minute.min(limits.second.saturating_mul(seconds));
-        Self { due: Some(due), ..self }
+    /// The same, held to what these limits admit.
+    pub(super) fn held_to(self, limits: Limits) -> Self {
+        Self { limits: Some(limits), ..self }
     }
 
     /// The same at a constant rate.
@@ -98,10 +95,11 @@ impl System {
         Self { pace: Pace::PerSecond(per_second), ..self }
     }
 
-    /// Counts what a round of it has admitted above what was due.
+    /// Counts what a round of it has admitted above its limits.
     pub(super) fn judge(&self, bench: &mut Bench, tally: &Tally) {
-        if let Some(due) = self.due {
-            bench.findings.add(Figure::OverAdmitted, tally.above(due));
+        if let Some(limits) = self.limits {
+            let above = tally.above(|caller| self.traffic.callers.limits(caller, limits));
+            bench.findings.add(Figure::OverAdmitted, above, tally.lapses);
         }
     }
 
@@ -126,9 +124,7 @@ pub(super) struct Reached {
     pub(super) p50_ns: Series,
     pub(super) p99_ns: Series,
     pub(super) denied: Series,
-    /// Decisions without Redis.
-    degraded: u64,
-    failed: u64,
+    pub(super) lapses: Lapses,
     server_ns: Series,
     redis_ns: Series,
     pub(super) generator_ns: Series,
@@ -142,24 +138,33 @@ pub(super) async fn round(
     reached: &mut Reached,
 ) -> Result<Tally> {
     let cost = || {
-        let servers: u64 = system.pids.iter().map(|pid| cpu_ns(*pid)).sum();
-        [servers, redis.pid().map_or(0, cpu_ns), cpu_ns(std::process::id())]
+        let servers: Option<u64> = system.pids.iter().map(|pid| cpu_ns(*pid)).sum();
+        [servers, redis.pid().and_then(cpu_ns), cpu_ns(std::process::id())]
     };
     let before = cost();
     let tally = system.run(bench).await?;
     let after = cost();
-    let each = |place: usize| (after[place] - before[place].min(after[place])) / tally.all.max(1);
-    reached.server_ns.push(each(0));
-    reached.redis_ns.push(each(1));
-    reached.generator_ns.push(each(2));
+    let costs = [&mut reached.server_ns, &mut reached.redis_ns, &mut reached.generator_ns];
+    for ((before, after), series) in before.into_iter().zip(after).zip(costs) {
+        if let Some(took) = between(before, after) {
+            series.push(took / tally.all.max(1));
+        }
+    }
     reached.rate.push(tally.rate());
     reached.p50_ns.push(tally.quantile_ns(0.5));
     reached.p99_ns.push(tally.quantile_ns(0.99));
     reached.denied.push(tally.denied_per_mille());
-    reached.degraded += tally.degraded;
-    reached.failed += tally.failed;
+    reached.lapses = reached.lapses.and(tally.lapses);
     system.judge(bench, &tally);
     Ok(tally)
+}
+
+impl Reached {
+    /// Finds the ratio of the rates for a figure.
+    pub(super) fn find(&self, bench: &mut Bench, figure: Figure, base: &Self) {
+        let lapses = self.lapses.or_worse(base.lapses);
+        bench.findings.ratio(figure, Some(self.rate.against(&base.rate)), lapses);
+    }
 }
 
 /// All rounds; in each the systems take turns.
@@ -211,22 +216,16 @@ const HEAD: [&str; 10] = [
 /// What a system reached, against another one.
 fn row(name: &str, reached: &Reached, base: &Reached) -> Vec<String> {
     let (lowest, highest) = reached.rate.range();
-    let mut name = name.to_owned();
-    for (count, what) in [(reached.degraded, "decided without Redis"), (reached.failed, "failed")] {
-        if count > 0 {
-            name = format!("{name} ({} {what})", grouped(count));
-        }
-    }
     vec![
-        name,
+        reached.lapses.behind(name),
         grouped(reached.rate.median()),
         format!("{} to {}", grouped(lowest), grouped(highest)),
         reached.rate.against(&base.rate).to_string(),
         millis(reached.p50_ns.median()),
         millis(reached.p99_ns.median()),
-        micros(reached.server_ns.median()),
-        micros(reached.redis_ns.median()),
-        micros(reached.generator_ns.median()),
+        reached.server_ns.shown(micros),
+        reached.redis_ns.shown(micros),
+        reached.generator_ns.shown(micros),
         reached.denied.median().to_string(),
     ]
 }

@@ -1,0 +1,150 @@
+//! The scripts that are compared, and how each is called.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use redis::{Cmd, Pipeline, Value, cmd};
+use transom_core::{Cost, Identity, Limits, Policy, PolicyName, Request};
+use transom_redis::{Keyspace, Script};
+
+use crate::load::KEYS;
+use crate::scripts;
+use crate::timed::user;
+
+/// Decisions in a pipeline.
+pub(super) const PIPELINED: usize = 64;
+/// A limit that nobody reaches, so that all scripts write.
+const AMPLE: u32 = 1_000_000;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Incr,
+    /// Says yes or no.
+    Gcra,
+    /// Says as much as `lua/admit.lua`.
+    GcraTelling,
+    Textbook,
+    /// `lua/admit.lua` with so many requests a call.
+    Admit(usize),
+}
+
+pub(super) const KINDS: [Kind; 8] = [
+    Kind::Gcra,
+    Kind::GcraTelling,
+    Kind::Incr,
+    Kind::Textbook,
+    Kind::Admit(1),
+    Kind::Admit(4),
+    Kind::Admit(16),
+    Kind::Admit(32),
+];
+/// Places in [`KINDS`].
+pub(super) const GCRA: usize = 0;
+pub(super) const ADMIT_16: usize = 6;
+
+impl Kind {
+    pub(super) fn name(self) -> String {
+        match self {
+            Self::Incr => "INCR, fixed window".into(),
+            Self::Gcra => "GCRA, says yes or no".into(),
+            Self::GcraTelling => "GCRA, says remaining, reset and retry".into(),
+            Self::Textbook => "textbook, two sets".into(),
+            Self::Admit(1) => "admit.lua".into(),
+            Self::Admit(requests) => format!("admit.lua, {requests} requests a call"),
+        }
+    }
+
+    pub(super) const fn source(self) -> Option<&'static str> {
+        match self {
+            Self::Incr => Some(scripts::INCR),
+            Self::Gcra => Some(scripts::GCRA),
+            Self::GcraTelling => Some(scripts::GCRA_TELLING),
+            Self::Textbook => Some(scripts::TEXTBOOK),
+            Self::Admit(_) => None,
+        }
+    }
+
+    /// All identities once, in pipelines.
+    pub(super) fn pipelines(self) -> Result<Vec<Pipeline>> {
+        let all: Vec<u32> = (0..KEYS).collect();
+        all.chunks(PIPELINED).map(|callers| self.pipeline(callers)).collect()
+    }
+
+    fn pipeline(self, callers: &[u32]) -> Result<Pipeline> {
+        let mut pipeline = Pipeline::new();
+        let Some(source) = self.source() else {
+            let Self::Admit(requests) = self else { return Ok(pipeline) };
+            for callers in callers.chunks(requests) {
+                pipeline.add_command(admit(callers)?);
+            }
+            return Ok(pipeline);
+        };
+        let sha1 = redis::Script::new(source).get_hash().to_owned();
+        for caller in callers {
+            pipeline.add_command(self.plain(&sha1, &user(*caller)));
+        }
+        Ok(pipeline)
+    }
+
+    /// A call of a script for one caller.
+    fn plain(self, sha1: &str, caller: &str) -> Cmd {
+        let key = |name: &str| format!("transom:1:{{user:{caller}}}:default:{name}");
+        let mut call = cmd("EVALSHA");
+        call.arg(sha1);
+        match self {
+            Self::Incr => call.arg(1).arg(key("minute")).arg(60_000).arg(AMPLE),
+            Self::Gcra | Self::GcraTelling => {
+                call.arg(1).arg(key("minute")).arg(60).arg(60_000_000)
+            }
+            _ => {
+                let member = format!("{:016x}", fastrand::u64(..));
+                let keys = [key("minute"), key("second")];
+                call.arg(2).arg(&keys).arg(AMPLE).arg(AMPLE).arg(member)
+            }
+        };
+        call
+    }
+
+    /// Whether a reply admits all that its call asked for.
+    pub(super) fn admits(self, reply: &Value) -> bool {
+        let one = |first: Option<&Value>| first == Some(&Value::Int(1));
+        match (self, reply) {
+            // The time, and then a reply to each request.
+            (Self::Admit(_), Value::Array(all)) => all.iter().skip(1).all(|reply| match reply {
+                Value::Array(own) => one(own.first()),
+                _ => false,
+            }),
+            (Self::GcraTelling, Value::Array(told)) => one(told.first()),
+            (_, reply) => one(Some(reply)),
+        }
+    }
+}
+
+fn admit(callers: &[u32]) -> Result<Cmd> {
+    let limits = Limits { minute: AMPLE, second: AMPLE };
+    let policy = Arc::new(Policy::new(PolicyName::default(), limits));
+    let request = |caller: &u32| {
+        let identity = Identity::user(&user(*caller))?;
+        anyhow::Ok(Request::new(identity, Arc::clone(&policy), Cost::ONE))
+    };
+    let requests = callers.iter().map(request).collect::<Result<Vec<_>>>()?;
+    Ok(Script::admit().evalsha(&Keyspace::new("transom:1"), &requests, 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_denial_anywhere_in_a_reply_is_seen() {
+        let said = |first| Value::Array(vec![Value::Int(first), Value::Int(7)]);
+        let admit = |second| Value::Array(vec![Value::Int(0), said(1), said(second)]);
+        for (kind, yes, no) in [
+            (Kind::Gcra, Value::Int(1), Value::Int(0)),
+            (Kind::GcraTelling, said(1), said(0)),
+            (Kind::Admit(2), admit(1), admit(0)),
+        ] {
+            assert!(kind.admits(&yes) && !kind.admits(&no), "{kind:?}");
+        }
+    }
+}
