@@ -57,7 +57,7 @@ impl Shard {
 
     /// The windows of a key, made if there is room for them.
     pub(crate) fn entry(&mut self, key: Key, now_us: u64) -> Option<&mut WindowLogs> {
-        if !self.logs.contains_key(&key) && self.logs.len() >= self.sweep_at {
+        if self.logs.len() >= self.sweep_at && !self.logs.contains_key(&key) {
             self.sweep(now_us);
             if self.logs.len() >= self.room {
                 return None;

@@ -17,6 +17,10 @@ use tokio::net::TcpListener;
 
 use super::wire;
 
+/// The worker's allocator, so that none of what is compared has another.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// What decides in a handler.
 pub(crate) trait Decider: Send + Sync + 'static {
     /// Whether one request for this identity passes.
