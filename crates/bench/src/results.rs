@@ -56,14 +56,17 @@ impl Results {
         parsed.with_context(|| format!("{}: remove it, or mend it", file.display()))
     }
 
-    /// Writes the file.
+    /// Writes the file, and makes its folder.
     ///
     /// # Errors
     ///
     /// A file that cannot be written.
     pub(crate) fn write(&self, file: &Path) -> Result<()> {
         let text = serde_json::to_vec_pretty(self)?;
-        std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
+        let folder = file.parent().map_or(Ok(()), std::fs::create_dir_all);
+        folder
+            .and_then(|()| std::fs::write(file, text))
+            .with_context(|| format!("cannot write {}", file.display()))
     }
 
     /// In place of what was found for this part before.
@@ -167,6 +170,16 @@ mod tests {
     use super::*;
     use crate::load::Lapses;
     use crate::stats::PerMille;
+
+    #[test]
+    fn what_was_measured_is_written_where_no_folder_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a/b/results.json");
+        let mut results = Results::default();
+        results.put("faces", measured(750, 0));
+        results.write(&file).unwrap();
+        assert_eq!(Results::read(&file).unwrap().page(&[]), results.page(&[]));
+    }
 
     fn measured(ratio: u64, above: u64) -> Measured {
         let (mut findings, lapses) = (Findings::default(), Lapses::default());
