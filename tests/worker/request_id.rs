@@ -53,11 +53,11 @@ async fn logged(worker: &Worker, target: &str, id: &str, lines: usize) -> Vec<Va
 #[tokio::test]
 async fn client_upstream_and_log_have_the_same_id() {
     let worker = Worker::with(CONFIG, &[TRUSTING]).await;
-    let told: &[u8] = b"X-Request-Id: told-by-the-proxy";
+    let told: &[u8] = b"X-Request-Id: told-by-\"the\\proxy";
     for lines in [&[][..], &[told]] {
         let reply = send(worker.gateway, "GET", "/private?q=private", lines, "").await;
         let id = id(&reply);
-        assert_eq!(id == "told-by-the-proxy", !lines.is_empty());
+        assert_eq!(id == "told-by-\"the\\proxy", !lines.is_empty());
         let echo: Value = serde_json::from_str(reply.body()).expect("the echo");
         assert_eq!(echo["headers"]["x-request-id"], id.as_str());
         let decision = logged(&worker, "transom::decision", &id, 1).await;
