@@ -175,11 +175,13 @@ impl Cluster {
         }
     }
 
-    /// Puts a map in force. Nodes that are in it no more are given up.
+    /// Puts a map in force. Nodes that are in it no more are given up, unless nobody else has what
+    /// they had.
     fn install(&self, ranges: &[Range]) {
         let _replacing = self.replacing.lock().unwrap_or_else(PoisonError::into_inner);
         let known = self.map.load();
-        let map = Map::of(ranges, |address| known.node(address).or_else(|| self.make(address)));
+        let mut map = Map::of(ranges, |address| known.node(address).or_else(|| self.make(address)));
+        map.keep(&known);
         if map.names() != known.names() {
             tracing::info!(primaries = map.names(), "the primaries of the cluster");
         }

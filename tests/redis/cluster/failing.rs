@@ -125,6 +125,28 @@ async fn flushed_scripts_are_not_noticed_though_a_replica_is_dead() {
     }
 }
 
+/// Goal: while nodes do not know whose a slot is, who has it decides. They say so of a primary's slots
+/// when it has become a replica and they have not heard whose.
+#[tokio::test]
+async fn a_slot_that_nodes_call_nobodys_stays_with_whom_it_is() {
+    let cluster = Cluster::start(3, 0).await;
+    let limiter = open(&cluster).await;
+    let user = users_by_node(&cluster, 1).await[&2][0].clone();
+    let slot = cluster.slot_of(&key_of(&user)).await.to_string();
+    let (started, mut forgotten) = (Instant::now(), 0);
+    // For as long as the map is read twice.
+    while started.elapsed() < Duration::from_secs(6) {
+        for place in 0..2 {
+            // Refused where it is nobody's already; soon the node that has it tells the others again.
+            let forgot = cluster.try_ask::<()>(place, &["CLUSTER", "DELSLOTS", &slot]).await;
+            forgotten += u32::from(forgot.is_ok());
+        }
+        let decided = limiter.admit(&request(&user, MANY, MANY, 1)).await;
+        assert!(decided.is_ok(), "{decided:?} after {:?}", started.elapsed());
+    }
+    assert!(forgotten > 2, "{forgotten}");
+}
+
 /// A node whose slots nobody takes over is decided about by policy, and comes back by itself.
 #[tokio::test]
 async fn a_dead_node_fails_its_own_slots_alone_and_at_once() {

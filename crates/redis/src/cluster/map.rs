@@ -113,6 +113,18 @@ impl Map {
         }
     }
 
+    /// Leaves slots that nobody is said to have with whom they were known to be: a node says so
+    /// between hearing that a primary has become a replica and hearing whose. That replica knows.
+    pub(crate) fn keep(&mut self, known: &Self) {
+        for slot in 0..SLOTS {
+            if self.of_slot(slot).is_none()
+                && let Some(node) = known.of_slot(slot)
+            {
+                self.add(node, Some(slot));
+            }
+        }
+    }
+
     /// Whether it has the node, and the node the slot.
     pub(crate) fn says(&self, node: &Arc<Node>, slot: Option<u16>) -> bool {
         let is_it = |known: &Arc<Node>| Arc::ptr_eq(known, node);
