@@ -39,15 +39,16 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let mut line = String::new();
+        let Ok(id) = REQUEST_ID.try_with(HeaderValue::clone) else {
+            return self.format.format_event(context, writer, event);
+        };
+        let (id, mut line) = (id.to_str().unwrap_or_default(), String::new());
         self.format.format_event(context, Writer::new(&mut line), event)?;
-        let id = REQUEST_ID.try_with(|id| id.to_str().map(str::to_owned));
-        let Ok(Ok(id)) = id else { return writer.write_str(&line) };
         let line = line.trim_end_matches('\n');
         match line.strip_suffix('}').filter(|_| self.json) {
             // A string can always be written as JSON.
             Some(fields) => {
-                let id = serde_json::to_string(&id).unwrap_or_default();
+                let id = serde_json::to_string(id).unwrap_or_default();
                 writeln!(writer, "{fields},\"request_id\":{id}}}")
             }
             None => writeln!(writer, "{line} request_id={id}"),
