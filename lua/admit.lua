@@ -78,7 +78,7 @@ local time = redis.call('TIME')
 local ENDLESS_US = 86400000000
 local HEAD_ENDS = '3' -- the place of the last entry that is read at once
 local HEAD = HEAD_ENDS + 1 -- few logs of a second have as many
-local call, pcall = redis.call, redis.pcall
+local call, pcall, sub, tonumber = redis.call, redis.pcall, string.sub, tonumber
 local stamp = time[1] .. string.format('%06d', time[2])
 local now = tonumber(stamp)
 
@@ -86,105 +86,110 @@ local function int(number)
   return string.format('%.0f', number)
 end
 
-local MINUTE = { length = MINUTE_US, left = now - MINUTE_US }
-local SECOND = { length = SECOND_US, left = now - SECOND_US }
+-- A window, and the log in it that is looked at. There is one of each for all requests of a call:
+-- a new table costs as much as a command.
+local MINUTE = { length = MINUTE_US, left = now - MINUTE_US, key = '', limit = 0, used = 0,
+  gone = 0, last = '', newest = 0, reset = 0, wait = 0 }
+local SECOND = { length = SECOND_US, left = now - SECOND_US, key = '', limit = 0, used = 0,
+  gone = 0, last = '', newest = 0, reset = 0, wait = 0 }
 
 -- The last score that has left a window.
-local function left(window)
-  window.left_text = window.left_text or int(window.left)
-  return window.left_text
+local function left(log)
+  log.left_text = log.left_text or int(log.left)
+  return log.left_text
 end
 
 -- When a member was admitted. Its score is asked for where the name is not that of a time at which
 -- a log can begin or end: somebody else has put it there, or the clock was stepped.
 local function at(key, member)
-  local time = tonumber(string.sub(member, 1, -4))
+  local time = tonumber(sub(member, 1, -4))
   if time and time <= now and time > now - 2 * MINUTE_US then return time end
   return tonumber(call('ZSCORE', key, member))
 end
 
--- One log as it stands, and how long the cost has to wait. Reads only. An entry of the future
--- reads as now. A unit is in both logs, so where the other log has any, its last time is that of
--- this.
-local function read(window, key, limit, cost, other)
+-- Reads a log as it stands, and how long the cost has to wait; the error if there is one. An entry
+-- of the future reads as now. A unit is in both logs, so where the other log has any, its last
+-- time is that of this.
+local function read(log, key, limit, cost, other)
   local head = pcall('ZRANGE', key, '0', HEAD_ENDS)
-  if head.err then return nil, head.err end
+  if head.err then return head.err end
   local size, last, newest = #head, head[#head], 0
   if size == HEAD then
     size = call('ZCARD', key)
     last = other and other.last or call('ZRANGE', key, '-1', '-1')[1]
+    newest = other and other.last and other.newest or at(key, last)
+  elseif last then
+    newest = at(key, last)
   end
-  if last then newest = size >= HEAD and other and other.last and other.newest or at(key, last) end
-  local gone, oldest = 0, last and at(key, head[1])
-  while oldest and oldest <= window.left do
+  local gone, oldest = 0, last and (size == 1 and newest or at(key, head[1]))
+  while oldest and oldest <= log.left do
     gone = gone + 1
     oldest = head[gone + 1] and at(key, head[gone + 1])
   end
   if gone == HEAD then
-    gone = call('ZCOUNT', key, '-inf', left(window))
+    gone = call('ZCOUNT', key, '-inf', left(log))
     local member = call('ZRANGE', key, gone, gone)[1]
     oldest = member and at(key, member)
   end
 
-  local log = { window = window, key = key, limit = limit, used = size - gone, gone = gone,
-    last = last, newest = newest, reset = 0, wait = 0 }
-  if oldest then log.reset = math.min(oldest, now) - window.left end
+  log.key, log.limit, log.used, log.gone = key, limit, size - gone, gone
+  log.last, log.newest, log.reset, log.wait = last, newest, 0, 0
+  if oldest then log.reset = math.min(oldest, now) - log.left end
   local over = log.used + cost - limit
   if over > 0 then
     if cost > limit then
-      log.wait = window.length
+      log.wait = log.length
     elseif over == 1 then
       log.wait = log.reset
     else
       local rank = gone + over - 1
       local leaves = head[rank + 1] or call('ZRANGE', key, rank, rank)[1]
-      log.wait = math.min(at(key, leaves), now) - window.left
+      log.wait = math.min(at(key, leaves), now) - log.left
     end
   end
-  return log
 end
 
 local function fits(log, cost)
   return log.used + cost <= log.limit
 end
 
--- The override that holds: where it comes from, and its limits; 0 where none does.
-local function override(key, policy)
-  for from, scope in ipairs({ policy, '*' }) do
-    local held = pcall('HMGET', key, string.format('%s:minute', scope),
-      string.format('%s:second', scope), string.format('%s:until_us', scope))
-    if held.err then return nil, held.err end
-    if held[1] then
-      local minute, second, ends = tonumber(held[1]), tonumber(held[2]), tonumber(held[3])
-      if not (minute and second and ends) then return nil, 'BADVALUE in an override' end
-      if ends == 0 or now < ends then return from, minute, second end
-    end
-  end
-  return 0
-end
-
--- How long a block still holds, and by how much it lies in the future. One of the future reads as
--- begun now.
-local function blocked(key)
-  local block = pcall('HMGET', key, 'until_us', 'at_us')
-  if block.err then return nil, block.err end
-  if not block[1] then return 0, 0 end
-  local ends, began = tonumber(block[1]), tonumber(block[2])
-  if not (ends and began) then return nil, 'BADVALUE in a penalty' end
-  local ahead = math.max(began - now, 0)
-  if ends == 0 then return ENDLESS_US, ahead end
-  return math.max(ends - ahead - now, 0), ahead
-end
-
--- What holds for this identity alone, most often nothing.
+-- What holds for this identity alone, where there is an override or a penalty at all; most often
+-- there is nothing. The functions are within, since a function is built in every call.
 local NOTHING = { from = 0, blocked = 0, ahead = 0 }
 local function standing(override_key, penalty_key, policy, enforced)
-  if call('EXISTS', override_key, penalty_key) == 0 then return NOTHING end
-  local from, minute, second = override(override_key, policy)
+  -- The override that holds: where it comes from, and its limits; 0 where none does.
+  local function override()
+    for from, scope in ipairs({ policy, '*' }) do
+      local held = pcall('HMGET', override_key, string.format('%s:minute', scope),
+        string.format('%s:second', scope), string.format('%s:until_us', scope))
+      if held.err then return nil, held.err end
+      if held[1] then
+        local minute, second, ends = tonumber(held[1]), tonumber(held[2]), tonumber(held[3])
+        if not (minute and second and ends) then return nil, 'BADVALUE in an override' end
+        if ends == 0 or now < ends then return from, minute, second end
+      end
+    end
+    return 0
+  end
+
+  -- How long a block still holds, and by how much it lies in the future. One of the future reads
+  -- as begun now.
+  local function blocked()
+    local block = pcall('HMGET', penalty_key, 'until_us', 'at_us')
+    if block.err then return nil, block.err end
+    if not block[1] then return 0, 0 end
+    local ends, began = tonumber(block[1]), tonumber(block[2])
+    if not (ends and began) then return nil, 'BADVALUE in a penalty' end
+    local ahead = math.max(began - now, 0)
+    if ends == 0 then return ENDLESS_US, ahead end
+    return math.max(ends - ahead - now, 0), ahead
+  end
+
+  local from, minute, second = override()
   if not from then return nil, minute end
   local rest, ahead = 0, 0
   if enforced then
-    rest, ahead = blocked(penalty_key)
+    rest, ahead = blocked()
     if not rest then return nil, ahead end
   end
   return { from = from, minute = minute, second = second, blocked = rest, ahead = ahead }
@@ -201,19 +206,20 @@ end
 -- shared with the other script: end
 
 local function expire(log)
-  local window = log.window
-  window.lives_ms = window.lives_ms or int(2 * window.length / 1000)
-  call('PEXPIRE', log.key, window.lives_ms)
+  log.lives_ms = log.lives_ms or int(2 * log.length / 1000)
+  call('PEXPIRE', log.key, log.lives_ms)
 end
 
 -- Adds a unit, by the first free member from a place in this microsecond on; the next place. Only
 -- the first write of a call can be refused.
+local first_member = stamp .. '000'
 local function add(log, place)
   local added = 0
   while added == 0 do
-    local begins = stamp
-    if place >= 1000 then begins = int(now + math.floor(place / 1000)) end
-    log.last = begins .. string.format('%03d', place % 1000)
+    log.last = first_member
+    if place > 0 then
+      log.last = int(now + math.floor(place / 1000)) .. string.format('%03d', place % 1000)
+    end
     added = pcall('ZADD', log.key, 'NX', stamp, log.last)
     if type(added) == 'table' then return nil, added.err end
     place = place + 1
@@ -223,7 +229,6 @@ end
 
 -- Stamps what lies in the future with now.
 local function clamp(log)
-  if log.newest <= now then return end
   local future, place, err = call('ZRANGEBYSCORE', log.key, '(' .. stamp, '+inf'), 0, nil
   for _, member in ipairs(future) do
     place, err = add(log, place)
@@ -236,7 +241,7 @@ end
 
 -- Records a request that fits.
 local function charge(log, cost)
-  local window, place, err = log.window, 0, nil
+  local place, err = 0, nil
   if log.newest == now then
     local time, digits = string.match(log.last, '^(%d+)(%d%d%d)$')
     local ahead = (tonumber(time) or 0) - now -- more than a little: no name of ours
@@ -246,15 +251,14 @@ local function charge(log, cost)
     place, err = add(log, place)
     if err then return err end
   end
-  if log.gone > 0 then call('ZREMRANGEBYSCORE', log.key, '-inf', left(window)) end
-  if log.newest < now - now % (window.length / 2) then expire(log) end
-  if log.used == 0 then log.reset = window.length end
+  if log.gone > 0 then call('ZREMRANGEBYSCORE', log.key, '-inf', left(log)) end
+  if log.newest < now - now % (log.length / 2) then expire(log) end
+  if log.used == 0 then log.reset = log.length end
   log.used = log.used + cost
 end
 
 -- Moves a block of the future to now, for good.
 local function restamp(key, own)
-  if own.ahead == 0 then return end
   local ends = tonumber(call('HGET', key, 'until_us'))
   if ends > 0 then ends = ends - own.ahead end
   local done = pcall('HSET', key, 'until_us', int(ends), 'at_us', int(now))
@@ -263,58 +267,56 @@ end
 
 -- Counts denials as strikes. A block that begins with them is as long as what is returned. Where
 -- nothing can be written there is no strike: what the windows say counts.
-local function strike(key, count, rules)
+local function strike(key, asked, fitting)
+  local numbers, identity = {}, string.match(asked, '^%d+ %d+ %d+ %d+ %d+ %d+ (.*)$')
+  if not identity then return 0 end
+  for number in string.gmatch(asked, '%d+') do numbers[#numbers + 1] = tonumber(number) end
+  local count, borne, within, first, longest, forget = unpack(numbers, 1, 6)
+  if not fitting then count = count + 1 end
+
   local known = pcall('HMGET', key, 'strikes', 'since_us', 'blocks', 'forget_at_us')
   if known.err then return nil, known.err end
   local strikes, since = tonumber(known[1]) or 0, math.min(tonumber(known[2]) or 0, now)
   local blocks, forget_at = tonumber(known[3]) or 0, tonumber(known[4]) or 0
   if now >= forget_at then strikes, blocks = 0, 0 end
-  if strikes == 0 or now - since >= rules.within then strikes, since = 0, now end
+  if strikes == 0 or now - since >= within then strikes, since = 0, now end
   strikes = strikes + count
   local length = 0
-  if strikes > rules.borne then
-    length = math.min(rules.first * 2 ^ blocks, rules.longest)
+  if strikes > borne then
+    length = math.min(first * 2 ^ blocks, longest)
     strikes, blocks = 0, blocks + 1
   end
-  local lives = rules.forget + length
+  local lives = forget + length
   local done = pcall('HSET', key, 'strikes', int(strikes), 'since_us', int(since),
     'blocks', int(blocks), 'forget_at_us', int(now + lives))
   if type(done) == 'table' then return 0 end
   if length > 0 then
     call('HSET', key, 'until_us', int(now + length), 'at_us', int(now), 'by', 'penalty',
-      'reason', '', 'identity', rules.identity)
+      'reason', '', 'identity', identity)
   end
   call('PEXPIRE', key, int(math.ceil(lives / 1000)))
   return length
 end
 
--- The denials to count for a request, and the rules for them; none if the caller counts none.
-local function to_count(strikes, fitting)
-  local numbers, identity = {}, string.match(strikes, '^%d+ %d+ %d+ %d+ %d+ %d+ (.*)$')
-  if not identity then return 0 end
-  for number in string.gmatch(strikes, '%d+') do numbers[#numbers + 1] = tonumber(number) end
-  local count = numbers[1] + (fitting and 0 or 1)
-  return count, { borne = numbers[2], within = numbers[3], first = numbers[4],
-    longest = numbers[5], forget = numbers[6], identity = identity }
-end
-
-local function admit(minute, second, cost, own, penalty_key, strikes)
-  local err = clamp(minute) or clamp(second) or restamp(penalty_key, own)
+local function admit(asked, own, penalty_key)
+  local cost, rest, err = asked.cost, own.blocked, nil
+  if MINUTE.newest > now then err = clamp(MINUTE) end
+  if SECOND.newest > now then err = err or clamp(SECOND) end
+  if own.ahead > 0 then err = err or restamp(penalty_key, own) end
   if err then return err end
-  local fitting, rest = fits(minute, cost) and fits(second, cost), own.blocked
-  if rest == 0 and strikes ~= '' then
-    local count, rules = to_count(strikes, fitting)
-    if count > 0 then
-      rest, err = strike(penalty_key, count, rules)
-      if err then return err end
-    end
+
+  local fitting = fits(MINUTE, cost) and fits(SECOND, cost)
+  local strikes = asked.strikes
+  if rest == 0 and strikes ~= '' and not (fitting and sub(strikes, 1, 2) == '0 ') then
+    rest, err = strike(penalty_key, strikes, fitting)
+    if err then return err end
   end
   local allowed = fitting and rest == 0
   if allowed and cost > 0 then
-    err = charge(minute, cost) or charge(second, cost)
+    err = charge(MINUTE, cost) or charge(SECOND, cost)
     if err then return err end
   end
-  return reply(allowed, minute, second, own.from, rest)
+  return reply(allowed, MINUTE, SECOND, own.from, rest)
 end
 
 local requests, terms, replies = #KEYS / KEYS_EACH, {}, { now }
@@ -337,14 +339,12 @@ for i = 0, requests - 1 do
   local asked = terms[named] or terms_of(named)
   terms[named] = asked
 
-  local own, err = standing(override_key, penalty_key, asked.policy, asked.enforced)
-  local minute, second
-  if own then
-    second, err = read(SECOND, second_key, own.second or asked.second_limit, asked.cost)
+  local own, err = NOTHING, nil
+  if call('EXISTS', override_key, penalty_key) > 0 then
+    own, err = standing(override_key, penalty_key, asked.policy, asked.enforced)
   end
-  if second then
-    minute, err = read(MINUTE, minute_key, own.minute or asked.minute_limit, asked.cost, second)
-  end
-  replies[i + 2] = err or admit(minute, second, asked.cost, own, penalty_key, asked.strikes)
+  err = err or read(SECOND, second_key, own.second or asked.second_limit, asked.cost)
+    or read(MINUTE, minute_key, own.minute or asked.minute_limit, asked.cost, SECOND)
+  replies[i + 2] = err or admit(asked, own, penalty_key)
 end
 return replies

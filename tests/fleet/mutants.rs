@@ -9,14 +9,14 @@ use drive::{Mutant, TICK_US, caught, passes};
 use transom_tests::checker::Rule;
 
 /// The decision, the same in the script that checks and in the one that adds.
-const ALLOWED: &str = "fits(minute, cost) and fits(second, cost)";
+const ALLOWED: &str = "fits(MINUTE, cost) and fits(SECOND, cost)";
 const FITS: &str = "return log.used + cost <= log.limit";
 const MEMBER: &str = "\
     added = pcall('ZADD', log.key, 'NX', stamp, log.last)
 ";
 const TAKEN: &str = "if type(added) == 'table' then return nil, added.err end";
-const EXPIRY_MS: &str = "int(2 * window.length / 1000)";
-const RENEWAL: &str = "if log.newest < now - now % (window.length / 2) then";
+const EXPIRY_MS: &str = "int(2 * log.length / 1000)";
+const RENEWAL: &str = "if log.newest < now - now % (log.length / 2) then";
 
 #[tokio::test]
 async fn the_script_itself_passes_every_drive() {
@@ -40,8 +40,8 @@ async fn a_limit_off_by_one_is_caught_either_way() {
         Mutant::new("< for <=", FITS, "return log.used + cost < log.limit").by(&[S3DenialDue]),
         Mutant::new("one more", FITS, "return log.used + cost <= log.limit + 1").by(&[S1Exact]),
         Mutant::new("cost left out", FITS, "return log.used < log.limit").by(&[S1Exact]),
-        Mutant::new("second left out", ALLOWED, "fits(minute, cost)").by(&[S1Exact]),
-        Mutant::new("minute left out", ALLOWED, "fits(second, cost)").by(&[S1Exact]),
+        Mutant::new("second left out", ALLOWED, "fits(MINUTE, cost)").by(&[S1Exact]),
+        Mutant::new("minute left out", ALLOWED, "fits(SECOND, cost)").by(&[S1Exact]),
     ])
     .await;
 }
@@ -49,18 +49,17 @@ async fn a_limit_off_by_one_is_caught_either_way() {
 /// With a coarse clock, requests fall on the very edge of a window all the time.
 #[tokio::test]
 async fn a_window_edge_off_by_one_is_caught_either_way() {
-    let gone = "while oldest and oldest <= window.left do";
-    let a_tick_early = format!("while oldest and oldest <= window.left + {TICK_US} do");
-    let trimmed = "'ZREMRANGEBYSCORE', log.key, '-inf', left(window)";
-    let trimmed_early =
-        format!("'ZREMRANGEBYSCORE', log.key, '-inf', int(window.left + {TICK_US})");
-    let counted = "'ZCOUNT', key, '-inf', left(window)";
+    let gone = "while oldest and oldest <= log.left do";
+    let a_tick_early = format!("while oldest and oldest <= log.left + {TICK_US} do");
+    let trimmed = "'ZREMRANGEBYSCORE', log.key, '-inf', left(log)";
+    let trimmed_early = format!("'ZREMRANGEBYSCORE', log.key, '-inf', int(log.left + {TICK_US})");
+    let counted = "'ZCOUNT', key, '-inf', left(log)";
     let shorter = format!("= 60000000, {}", 1_000_000 - TICK_US);
     caught(&[
-        Mutant::new("oldest stays at the edge", gone, "while oldest and oldest < window.left do")
+        Mutant::new("oldest stays at the edge", gone, "while oldest and oldest < log.left do")
             .coarse()
             .by(&[S3DenialDue]),
-        Mutant::new("gone without the edge", counted, "'ZCOUNT', key, '-inf', '(' .. left(window)")
+        Mutant::new("gone without the edge", counted, "'ZCOUNT', key, '-inf', '(' .. left(log)")
             .coarse()
             .by(&[S3DenialDue]),
         Mutant::new("oldest leaves early", gone, &a_tick_early).coarse().by(&[S1Exact]),
@@ -84,8 +83,8 @@ async fn members_that_merge_are_caught() {
 #[tokio::test]
 async fn an_expiry_that_forgets_what_counts_is_caught() {
     caught(&[
-        Mutant::new("half a window", EXPIRY_MS, "int(window.length / 2000)").by(&[S1Exact]),
-        Mutant::new("one window", EXPIRY_MS, "int(window.length / 1000)").by(&[S5Hints]),
+        Mutant::new("half a window", EXPIRY_MS, "int(log.length / 2000)").by(&[S1Exact]),
+        Mutant::new("one window", EXPIRY_MS, "int(log.length / 1000)").by(&[S5Hints]),
         Mutant::new("never renewed", RENEWAL, "if log.newest == 0 then").by(&[S1Exact]),
     ])
     .await;
@@ -95,7 +94,7 @@ async fn an_expiry_that_forgets_what_counts_is_caught() {
 async fn an_expiry_that_is_missing_or_too_long_is_caught() {
     caught(&[
         Mutant::new("none", RENEWAL, "if false then").by_expiry(),
-        Mutant::new("three windows", EXPIRY_MS, "int(3 * window.length / 1000)").by_expiry(),
+        Mutant::new("three windows", EXPIRY_MS, "int(3 * log.length / 1000)").by_expiry(),
     ])
     .await;
 }
@@ -125,7 +124,7 @@ async fn a_hint_that_is_wrong_is_caught() {
         Mutant::new("what was left before", "log.used = log.used + cost", "").by(&[S5Hints]),
         Mutant::new(
             "no reset of the first",
-            "if log.used == 0 then log.reset = window.length end",
+            "if log.used == 0 then log.reset = log.length end",
             "",
         )
         .by(&[S5Hints]),
