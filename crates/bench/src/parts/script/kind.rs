@@ -7,6 +7,7 @@ use redis::{Cmd, Pipeline, Value, cmd};
 use transom_core::{Cost, Identity, Limits, Policy, PolicyName, Request};
 use transom_redis::{Keyspace, Script};
 
+use super::savings::{SAVINGS, Saving};
 use crate::load::KEYS;
 use crate::scripts;
 use crate::timed::user;
@@ -26,21 +27,31 @@ pub(super) enum Kind {
     Textbook,
     /// `lua/admit.lua` with so many requests a call.
     Admit(usize),
+    /// The same with [`BATCH`], without one of what it saves.
+    Without(&'static Saving),
 }
 
-pub(super) const KINDS: [Kind; 8] = [
+/// Requests in a call where a call has several, and no other number is said.
+const BATCH: usize = 16;
+
+pub(super) const KINDS: [Kind; 12] = [
     Kind::Gcra,
     Kind::GcraTelling,
     Kind::Incr,
     Kind::Textbook,
     Kind::Admit(1),
     Kind::Admit(4),
-    Kind::Admit(16),
+    Kind::Admit(BATCH),
     Kind::Admit(32),
+    Kind::Without(&SAVINGS[0]),
+    Kind::Without(&SAVINGS[1]),
+    Kind::Without(&SAVINGS[2]),
+    Kind::Without(&SAVINGS[3]),
 ];
-/// Places in [`KINDS`].
+/// Places in [`KINDS`]. What comes before [`WITHOUT`] is compared, the rest are savings.
 pub(super) const GCRA: usize = 0;
 pub(super) const ADMIT_16: usize = 6;
+pub(super) const WITHOUT: usize = 8;
 
 impl Kind {
     pub(super) fn name(self) -> String {
@@ -51,17 +62,19 @@ impl Kind {
             Self::Textbook => "textbook, two sets".into(),
             Self::Admit(1) => "admit.lua".into(),
             Self::Admit(requests) => format!("admit.lua, {requests} requests a call"),
+            Self::Without(saving) => saving.without.into(),
         }
     }
 
-    pub(super) const fn source(self) -> Option<&'static str> {
-        match self {
-            Self::Incr => Some(scripts::INCR),
-            Self::Gcra => Some(scripts::GCRA),
-            Self::GcraTelling => Some(scripts::GCRA_TELLING),
-            Self::Textbook => Some(scripts::TEXTBOOK),
-            Self::Admit(_) => None,
-        }
+    pub(super) fn source(self) -> Result<String> {
+        Ok(match self {
+            Self::Incr => scripts::INCR.into(),
+            Self::Gcra => scripts::GCRA.into(),
+            Self::GcraTelling => scripts::GCRA_TELLING.into(),
+            Self::Textbook => scripts::TEXTBOOK.into(),
+            Self::Admit(_) => Script::admit().source().into(),
+            Self::Without(saving) => saving.undone()?.source().into(),
+        })
     }
 
     /// All identities once, in pipelines.
@@ -72,16 +85,19 @@ impl Kind {
 
     fn pipeline(self, callers: &[u32]) -> Result<Pipeline> {
         let mut pipeline = Pipeline::new();
-        let Some(source) = self.source() else {
-            let Self::Admit(requests) = self else { return Ok(pipeline) };
-            for callers in callers.chunks(requests) {
-                pipeline.add_command(admit(callers)?);
+        let (script, requests) = match self {
+            Self::Admit(requests) => (Script::admit(), requests),
+            Self::Without(saving) => (saving.undone()?, BATCH),
+            _ => {
+                let sha1 = redis::Script::new(&self.source()?).get_hash().to_owned();
+                for caller in callers {
+                    pipeline.add_command(self.plain(&sha1, &user(*caller)));
+                }
+                return Ok(pipeline);
             }
-            return Ok(pipeline);
         };
-        let sha1 = redis::Script::new(source).get_hash().to_owned();
-        for caller in callers {
-            pipeline.add_command(self.plain(&sha1, &user(*caller)));
+        for callers in callers.chunks(requests) {
+            pipeline.add_command(admit(&script, callers)?);
         }
         Ok(pipeline)
     }
@@ -110,17 +126,19 @@ impl Kind {
         let one = |first: Option<&Value>| first == Some(&Value::Int(1));
         match (self, reply) {
             // The time, and then a reply to each request.
-            (Self::Admit(_), Value::Array(all)) => all.iter().skip(1).all(|reply| match reply {
-                Value::Array(own) => one(own.first()),
-                _ => false,
-            }),
+            (Self::Admit(_) | Self::Without(_), Value::Array(all)) => {
+                all.iter().skip(1).all(|reply| match reply {
+                    Value::Array(own) => one(own.first()),
+                    _ => false,
+                })
+            }
             (Self::GcraTelling, Value::Array(told)) => one(told.first()),
             (_, reply) => one(Some(reply)),
         }
     }
 }
 
-fn admit(callers: &[u32]) -> Result<Cmd> {
+fn admit(script: &Script, callers: &[u32]) -> Result<Cmd> {
     let limits = Limits { minute: AMPLE, second: AMPLE };
     let policy = Arc::new(Policy::new(PolicyName::default(), limits));
     let request = |caller: &u32| {
@@ -128,7 +146,7 @@ fn admit(callers: &[u32]) -> Result<Cmd> {
         anyhow::Ok(Request::new(identity, Arc::clone(&policy), Cost::ONE))
     };
     let requests = callers.iter().map(request).collect::<Result<Vec<_>>>()?;
-    Ok(Script::admit().evalsha(&Keyspace::new("transom:1"), &requests, 0))
+    Ok(script.evalsha(&Keyspace::new("transom:1"), &requests, 0))
 }
 
 #[cfg(test)]
