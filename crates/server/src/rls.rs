@@ -5,8 +5,9 @@
 //! Envoy is told. Each descriptor is decided for itself and at the same time as the others: what one
 //! has admitted stays charged where another denies.
 //!
-//! A request that cannot be read is answered with `INVALID_ARGUMENT` and what is wrong, and nothing
-//! is charged for it. Where no decision could be had and the policy says `deny`, the answer is
+//! A request that does not say who asks for what is answered with `INVALID_ARGUMENT` and what is
+//! wrong, and nothing is charged for it. Bytes that are no message are `INTERNAL`, and more than
+//! are taken `OUT_OF_RANGE`, as gRPC has it. Where no decision could be had and the policy says `deny`, the answer is
 //! `UNAVAILABLE`, never `OVER_LIMIT`; then Envoy does as its `failure_mode_deny` says, which is to let
 //! the request pass unless it is set. `deploy/envoy/envoy.yaml` sets it.
 //!
