@@ -7,9 +7,10 @@
 //!
 //! A request that does not say who asks for what is answered with `INVALID_ARGUMENT` and what is
 //! wrong, and nothing is charged for it. Bytes that are no message are `INTERNAL`, and more than
-//! are taken `OUT_OF_RANGE`, as gRPC has it. Where no decision could be had and the policy says `deny`, the answer is
-//! `UNAVAILABLE`, never `OVER_LIMIT`; then Envoy does as its `failure_mode_deny` says, which is to let
-//! the request pass unless it is set. `deploy/envoy/envoy.yaml` sets it.
+//! are taken `OUT_OF_RANGE`, as gRPC has it. Where no decision could be had and the policy says
+//! `deny`, the answer is `UNAVAILABLE`, never `OVER_LIMIT`; then Envoy does as its
+//! `failure_mode_deny` says, which is to let the request pass unless it is set.
+//! `deploy/envoy/envoy.yaml` sets it.
 //!
 //! The listener trusts whoever reaches it, so it belongs on an inner network. It is served as every
 //! other: with the same bounds of connections and time, and the same end. A response is counted
