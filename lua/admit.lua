@@ -212,7 +212,7 @@ end
 
 -- Adds a unit, by the first free member from a place in this microsecond on; the next place. Only
 -- the first write of a call can be refused.
-local first_member = stamp .. '000'
+local first_member = string.format('%s000', stamp)
 local function add(log, place)
   local added = 0
   while added == 0 do

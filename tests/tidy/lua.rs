@@ -9,7 +9,7 @@ use transom_tests::redis_server::repository;
 const LINES_MAX: usize = 350;
 
 /// What may be joined to text: text.
-const TEXT: [&str; 4] = ["int(", "stamp", "string.format(", "'"];
+const TEXT: [&str; 3] = ["int(", "stamp", "string.format("];
 
 struct Lua {
     name: String,

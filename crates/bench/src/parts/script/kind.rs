@@ -73,33 +73,39 @@ impl Kind {
             Self::GcraTelling => scripts::GCRA_TELLING.into(),
             Self::Textbook => scripts::TEXTBOOK.into(),
             Self::Admit(_) => Script::admit().source().into(),
-            Self::Without(saving) => saving.undone()?.source().into(),
+            Self::Without(saving) => saving.undone()?,
         })
+    }
+
+    /// Requests in a call of `lua/admit.lua`.
+    const fn batch(self) -> Option<usize> {
+        match self {
+            Self::Admit(requests) => Some(requests),
+            Self::Without(_) => Some(BATCH),
+            _ => None,
+        }
     }
 
     /// All identities once, in pipelines.
     pub(super) fn pipelines(self) -> Result<Vec<Pipeline>> {
-        let all: Vec<u32> = (0..KEYS).collect();
-        all.chunks(PIPELINED).map(|callers| self.pipeline(callers)).collect()
-    }
-
-    fn pipeline(self, callers: &[u32]) -> Result<Pipeline> {
-        let mut pipeline = Pipeline::new();
-        let (script, requests) = match self {
-            Self::Admit(requests) => (Script::admit(), requests),
-            Self::Without(saving) => (saving.undone()?, BATCH),
-            _ => {
-                let sha1 = redis::Script::new(&self.source()?).get_hash().to_owned();
-                for caller in callers {
-                    pipeline.add_command(self.plain(&sha1, &user(*caller)));
+        let source = self.source()?;
+        let admits = Script::admit().with_source(&source);
+        let plain = redis::Script::new(&source);
+        let pipeline = |callers: &[u32]| {
+            let mut pipeline = Pipeline::new();
+            if let Some(requests) = self.batch() {
+                for callers in callers.chunks(requests) {
+                    pipeline.add_command(admit(&admits, callers)?);
                 }
-                return Ok(pipeline);
+            } else {
+                for caller in callers {
+                    pipeline.add_command(self.plain(plain.get_hash(), &user(*caller)));
+                }
             }
+            Ok(pipeline)
         };
-        for callers in callers.chunks(requests) {
-            pipeline.add_command(admit(&script, callers)?);
-        }
-        Ok(pipeline)
+        let all: Vec<u32> = (0..KEYS).collect();
+        all.chunks(PIPELINED).map(pipeline).collect()
     }
 
     /// A call of a script for one caller.
