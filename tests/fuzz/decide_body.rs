@@ -162,6 +162,7 @@ fn listen() -> (Runtime, Router) {
         deadline: Duration::from_secs(60),
         warnings: Vec::new(),
         admin_token: None,
+        ready_while_degraded: true,
         reporter: Arc::default(),
         upstream: Arc::new(Upstream::new(&UpstreamSettings::default()).unwrap()),
     };

@@ -73,7 +73,8 @@ fn limited_by(numbers: [u64; 11]) -> &'static str {
 /// for a reply that is none.
 fn decode_slowly(value: &Value, expected: usize) -> Option<Vec<Option<[u64; 12]>>> {
     let Value::Array(items) = value else { return None };
-    let at_us = natural(items.first()?)?;
+    let Value::Int(at_us) = items.first()? else { return None };
+    let at_us = u64::try_from(*at_us).ok()?;
     if items.len() != 1 + expected {
         return None;
     }
@@ -81,21 +82,20 @@ fn decode_slowly(value: &Value, expected: usize) -> Option<Vec<Option<[u64; 12]>
 }
 
 fn numbers(at_us: u64, item: &Value) -> Option<[u64; 12]> {
-    let Value::Array(fields) = item else { return None };
+    let Value::BulkString(bytes) = item else { return None };
     let mut numbers = vec![at_us];
-    for field in fields {
-        numbers.push(natural(field)?);
+    for field in bytes.split(|byte| *byte == b' ') {
+        let digits = field.iter().map(|byte| char::from(*byte).to_digit(10));
+        let digits: Vec<_> =
+            digits.collect::<Option<_>>().filter(|some: &Vec<_>| !some.is_empty())?;
+        let number = digits.iter().try_fold(0_u64, |number, digit| {
+            number.checked_mul(10)?.checked_add(u64::from(*digit))
+        });
+        numbers.push(number?);
     }
     let numbers: [u64; 12] = numbers.try_into().ok()?;
     let is_units = |place: usize| numbers[place] <= u64::from(u32::MAX);
     let units = [2, 3, 6, 7].into_iter().all(is_units);
     let block_denies = numbers[11] == 0 || numbers[1] == 0;
     (units && numbers[1] <= 1 && numbers[10] <= 2 && block_denies).then_some(numbers)
-}
-
-fn natural(value: &Value) -> Option<u64> {
-    match value {
-        Value::Int(number) if *number >= 0 => Some(number.unsigned_abs()),
-        _ => None,
-    }
 }

@@ -1,12 +1,14 @@
 //! Lanes: what waits goes together, nothing is charged twice, and every call ends in time.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use transom_core::{Limiter, Unavailable, Window};
-use transom_redis::{RedisLimiter, Settings};
+use transom_core::{Limiter, LimitsFrom, Unavailable, Verdict, Window};
+use transom_redis::{Keyspace, RedisLimiter, Script, Settings, decode};
 use transom_tests::RedisServer;
+use transom_tests::fake_redis::{FakeRedis, Reaction};
 
 use crate::setup::{Setup, key, request, settings};
 
@@ -49,6 +51,53 @@ async fn a_batch_answers_every_caller_with_its_own_decision() {
     }
 }
 
+/// Goal: in one call each request is decided by its own terms. Method: groups of equal terms that
+/// come and go, one identity in several, and in the middle of a group a key of another type, an
+/// override and a denial.
+#[tokio::test]
+async fn a_call_decides_each_of_its_requests_by_its_own_terms() {
+    let mut setup = Setup::new().await;
+    let (script, keyspace) = (Script::admit(), Keyspace::new("transom:1"));
+    setup.ask::<()>(&["SCRIPT", "LOAD", script.source()]).await;
+    let usual = |user| request(user, 60, 2, 1);
+    setup.ask::<()>(&["SET", &key(&usual("bad"), Window::Second), "x"]).await;
+    let raised = keyspace.overrides(&usual("raised").identity);
+    let limits = ["default:minute", "100", "default:second", "50", "default:until_us", "0"];
+    setup.ask::<()>(&[&["HSET", &raised], &limits[..]].concat()).await;
+
+    let requests = [
+        usual("a"),
+        usual("bad"),
+        usual("raised"),
+        usual("b"),
+        request("a", 9, 3, 2),
+        request("c", 9, 3, 4),
+        usual("a"),
+        usual("d"),
+    ];
+    let call = script.evalsha(&keyspace, &requests, 0);
+    let reply = call.query_async(&mut setup.connection).await.unwrap();
+    let answers = decode(&reply, requests.len()).unwrap().into_iter().map(|answer| match answer {
+        Ok(Verdict { allowed, minute, second, limits_from, .. }) => {
+            let used = [minute.limit, minute.used, second.limit, second.used];
+            Ok((allowed, used, limits_from))
+        }
+        Err(Unavailable::Refused { code, .. }) => Err(code),
+        Err(other) => panic!("{other}"),
+    });
+    let expected = [
+        Ok((true, [60, 1, 2, 1], LimitsFrom::Policy)),
+        Err("WRONGTYPE".to_owned()),
+        Ok((true, [100, 1, 50, 1], LimitsFrom::Override)),
+        Ok((true, [60, 1, 2, 1], LimitsFrom::Policy)),
+        Ok((true, [9, 3, 3, 3], LimitsFrom::Policy)),
+        Ok((false, [9, 0, 3, 0], LimitsFrom::Policy)),
+        Ok((false, [60, 3, 2, 3], LimitsFrom::Policy)),
+        Ok((true, [60, 1, 2, 1], LimitsFrom::Policy)),
+    ];
+    assert_eq!(answers.collect::<Vec<_>>(), expected);
+}
+
 #[tokio::test]
 async fn a_flushed_script_is_sent_again_without_a_double_charge() {
     let mut setup = Setup::new().await;
@@ -78,6 +127,29 @@ async fn a_decision_ends_at_its_deadline_while_redis_is_frozen_and_the_lane_reco
     }
     server.signal("CONT");
     eventually(&limiter).await;
+}
+
+/// Goal: one slow call holds up nobody else. Method: a call that is never answered, and then
+/// another request, which is to be decided while the first one still waits.
+#[tokio::test]
+async fn a_call_without_an_answer_does_not_hold_up_the_next_one() {
+    let server = FakeRedis::start(Reaction::Silence).await;
+    let limiter = RedisLimiter::open(&settings(&server.url())).unwrap();
+    limiter.connected().await.unwrap();
+    let (stuck, next) = (request("a", 60, 60, 1), request("b", 60, 60, 1));
+    let mut stuck = pin!(limiter.admit(&stuck));
+    tokio::select! {
+        ended = stuck.as_mut() => panic!("{ended:?} without an answer"),
+        () = server.called(1) => {}
+    }
+
+    let reply = "*2\r\n:1800000000000000\r\n$36\r\n1 60 1 60000000 0 60 1 1000000 0 0 0\r\n";
+    server.react(Reaction::Reply(reply.to_owned()));
+    tokio::select! {
+        biased;
+        ended = stuck => panic!("the call that has no answer ended first: {ended:?}"),
+        decided = limiter.admit(&next) => assert!(decided.unwrap().allowed),
+    }
 }
 
 #[tokio::test]

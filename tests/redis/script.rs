@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use transom_core::{Limiter, Unavailable, Window};
+use transom_core::{Limiter, Request, Unavailable, Window};
 use transom_redis::{RedisLimiter, Script};
 use transom_tests::clock;
 
@@ -63,6 +63,43 @@ async fn both_keys_always_have_a_ttl_of_at_most_two_windows() {
     }
 }
 
+/// Goal: what an identity takes stays what is published. Method: two units every other second, so
+/// that at the end 60 of 60 and 2 of 2 are used.
+#[tokio::test]
+async fn an_identity_that_has_used_all_takes_at_most_1_600_bytes() {
+    let mut setup = Setup::new().await;
+    let limiter = at_a_standstill(&mut setup).await;
+    let asked = request("42", 60, 2, 2);
+    for step in 0..30 {
+        clock::set(NOW_US + step * 2_000_000).exec_async(&mut setup.connection).await.unwrap();
+        assert!(limiter.admit(&asked).await.unwrap().allowed);
+    }
+    let decision = limiter.admit(&asked).await.unwrap();
+    assert_eq!((decision.minute.remaining, decision.second.remaining), (0, 0));
+    let mut bytes = 0;
+    for window in Window::ALL {
+        let used = ["MEMORY", "USAGE", &key(&asked, window), "SAMPLES", "0"];
+        bytes += setup.ask::<u64>(&used).await;
+    }
+    assert!(bytes <= 1_600, "{bytes} bytes");
+}
+
+#[tokio::test]
+async fn a_window_that_somebody_has_deleted_gets_a_ttl_again() {
+    let mut setup = Setup::new().await;
+    let limiter = at_a_standstill(&mut setup).await;
+    let asked = request("a", 60, 60, 1);
+    for lost in Window::ALL {
+        limiter.admit(&asked).await.unwrap();
+        setup.ask::<()>(&["DEL", &key(&asked, lost)]).await;
+        limiter.admit(&asked).await.unwrap();
+        for window in Window::ALL {
+            let ttl_ms: i64 = setup.ask(&["PTTL", &key(&asked, window)]).await;
+            assert!(ttl_ms > 0, "{lost:?} was deleted, {window:?} has {ttl_ms}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn every_unit_is_a_member_of_its_own_and_an_integer() {
     // One microsecond, several calls of several units each: more than a thousand.
@@ -98,6 +135,37 @@ async fn a_member_that_is_taken_yields_the_next_integer() {
     assert_eq!((decision.allowed, decision.minute.remaining), (true, 56));
     for window in Window::ALL {
         assert_eq!(setup.ask::<u64>(&["ZCARD", &key(&asked, window)]).await, 4, "{window:?}");
+    }
+}
+
+/// All members of a window, as numbers, with their scores.
+async fn members(setup: &mut Setup, asked: &Request, window: Window) -> Vec<(u64, u64)> {
+    let mut range = redis::cmd("ZRANGE");
+    range.arg(key(asked, window)).arg(0).arg(-1).arg("WITHSCORES");
+    range.query_async(&mut setup.connection).await.unwrap()
+}
+
+/// Goal: after a step back all is stamped with the time that is. Method: a step that is shorter
+/// than what a thousand units of a microsecond reach ahead, and one to a time of fewer digits.
+#[tokio::test]
+async fn a_step_back_stamps_what_was_there_and_what_comes_with_the_time_that_is() {
+    for (user, back_us) in [("a", 500), ("b", NOW_US - 946_684_800_000_000)] {
+        let mut setup = Setup::new().await;
+        let limiter = at_a_standstill(&mut setup).await;
+        let (asked, now_us) = (request(user, 60, 60, 1), NOW_US - back_us);
+        limiter.admit(&asked).await.unwrap();
+        clock::set(now_us).exec_async(&mut setup.connection).await.unwrap();
+        for _ in 0..2 {
+            assert!(limiter.admit(&asked).await.unwrap().allowed);
+        }
+        for window in Window::ALL {
+            let members = members(&mut setup, &asked, window).await;
+            let stamped: Vec<_> = (0..3).map(|place| (now_us * 1_000 + place, now_us)).collect();
+            assert_eq!(members, stamped, "{back_us} back: {window:?}");
+        }
+        clock::set(now_us + 1_000_000).exec_async(&mut setup.connection).await.unwrap();
+        let decision = limiter.peek(&asked).await.unwrap();
+        assert_eq!((decision.second.remaining, decision.minute.remaining), (60, 57), "{back_us}");
     }
 }
 

@@ -32,17 +32,21 @@ fn gap_us() -> impl Strategy<Value = i64> {
         2 => 999_998..1_000_003i64,
         1 => 1_000_000..20_000_000i64,
         1 => 59_999_998..60_000_003i64,
+        1 => -1_000..0i64,
         1 => -2_000_000..0i64,
         1 => -100_000_000..0i64,
     ]
 }
 
+/// Small ones, which are soon used up, and such that a second holds more entries than the script
+/// reads of it at once.
 fn limits() -> impl Strategy<Value = Limits> {
-    (0..12u32, 0..5u32).prop_map(|(minute, second)| Limits { minute, second })
+    prop_oneof![3 => (0..12u32, 0..5u32), 1 => (12..40u32, 6..20u32)]
+        .prop_map(|(minute, second)| Limits { minute, second })
 }
 
 fn moves() -> impl Strategy<Value = Vec<Move>> {
-    let cost = prop_oneof![8 => Just(1u32), 2 => 0..6u32];
+    let cost = prop_oneof![8 => Just(1u32), 2 => 0..6u32, 1 => 6..12u32];
     let ask = (gap_us(), cost, prop::bool::weighted(0.2))
         .prop_map(|(gap_us, cost, peek)| Move::Ask { gap_us, cost, peek });
     let step =

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// What it does when a script is called.
@@ -29,6 +30,7 @@ pub struct FakeRedis {
     pub address: SocketAddr,
     reaction: Arc<Mutex<Reaction>>,
     accepted: Arc<AtomicUsize>,
+    calls: watch::Sender<usize>,
     accepting: JoinHandle<()>,
 }
 
@@ -44,13 +46,15 @@ impl FakeRedis {
         let reaction = Arc::new(Mutex::new(reaction));
         let accepted = Arc::new(AtomicUsize::new(0));
         let (told, counted) = (Arc::clone(&reaction), Arc::clone(&accepted));
+        let calls = watch::Sender::new(0);
+        let called = calls.clone();
         let accepting = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 counted.fetch_add(1, Ordering::Relaxed);
-                tokio::spawn(serve(stream, Arc::clone(&told)));
+                tokio::spawn(serve(stream, Arc::clone(&told), called.clone()));
             }
         });
-        Self { address, reaction, accepted, accepting }
+        Self { address, reaction, accepted, calls, accepting }
     }
 
     /// Changes what it does from the next call of a script on.
@@ -61,6 +65,12 @@ impl FakeRedis {
     /// How many connections were made to it so far.
     pub fn accepted(&self) -> usize {
         self.accepted.load(Ordering::Relaxed)
+    }
+
+    /// Resolves when scripts were called so often.
+    pub async fn called(&self, times: usize) {
+        // It fails where nobody counts any more, which is not before this ends.
+        let _ = self.calls.subscribe().wait_for(|calls| *calls >= times).await;
     }
 
     /// Its address as a worker is told.
@@ -75,7 +85,11 @@ impl Drop for FakeRedis {
     }
 }
 
-async fn serve(stream: TcpStream, reaction: Arc<Mutex<Reaction>>) -> io::Result<()> {
+async fn serve(
+    stream: TcpStream,
+    reaction: Arc<Mutex<Reaction>>,
+    calls: watch::Sender<usize>,
+) -> io::Result<()> {
     let mut stream = BufReader::new(stream);
     loop {
         let command = read_command(&mut stream).await?;
@@ -85,6 +99,7 @@ async fn serve(stream: TcpStream, reaction: Arc<Mutex<Reaction>>) -> io::Result<
             b"ROLE" => "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n".to_owned(),
             b"EVAL" | b"EVALSHA" => {
                 let told = reaction.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                calls.send_modify(|calls| *calls += 1);
                 match told {
                     Reaction::Reply(reply) => reply,
                     Reaction::Close => return Ok(()),

@@ -91,7 +91,8 @@ pub fn render(rows: &[Row]) -> String {
     }
     text += LEFT_OUT_HEAD;
     for (cell, why) in LEFT_OUT {
-        text += &format!("| `{cell}` | {why} |\n");
+        let cell = if cell.contains("::") { format!("`{cell}`") } else { (*cell).to_owned() };
+        text += &format!("| {cell} | {why} |\n");
     }
     text += LIST_HEAD;
     for Promise { number, what, tests, remark } in PROMISES {

@@ -3,6 +3,7 @@
 //! `TRANSOM_REDIS_SERVER` names another binary to start, of Redis or Valkey, and no container then.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::net::TcpListener;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,8 @@ use tokio::runtime::Handle;
 
 /// The image and tag of the container.
 const IMAGE: (&str, &str) = ("redis", "7-bookworm");
+/// What a process says, in its folder.
+const SAID: &str = "said";
 /// How long a server may take to answer.
 const READY_WITHIN: Duration = Duration::from_secs(20);
 
@@ -90,7 +93,7 @@ impl RedisServer {
             .arg(folder.path())
             .args(arguments)
             .envs(variables.iter().copied())
-            .stdout(Stdio::null());
+            .stdout(File::create(folder.path().join(SAID)).unwrap());
         let child = spawn(&mut command);
         let url = format!("redis://127.0.0.1:{port}");
         Self { url, running: Running::Process(Box::new(Process { command, child, folder })) }
@@ -98,10 +101,13 @@ impl RedisServer {
 
     /// Whether it runs, and is not frozen.
     pub(crate) fn runs(&self) -> bool {
-        let Some(pid) = self.pid() else { return true };
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        let state = stat.rsplit(") ").next().and_then(|rest| rest.chars().next());
-        state.is_some_and(|state| !"TZ".contains(state))
+        self.pid().is_none() || self.state().is_some_and(|state| !"TZ".contains(state))
+    }
+
+    /// The letter that the system has for what a process is doing; `None` where it tells none.
+    fn state(&self) -> Option<char> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid()?)).ok()?;
+        stat.rsplit(") ").next().and_then(|rest| rest.chars().next())
     }
 
     /// Sends a signal to a server that runs as a process: `STOP` freezes it, `CONT` thaws it.
@@ -190,6 +196,12 @@ impl RedisServer {
         connection.expect("the test's redis answers")
     }
 
+    /// What a process has said.
+    fn said(&self) -> String {
+        let file = self.folder().map(|folder| folder.join(SAID));
+        file.and_then(|file| std::fs::read_to_string(file).ok()).unwrap_or_default()
+    }
+
     pub(crate) async fn ready(&self) {
         let client = redis::Client::open(self.url.as_str()).unwrap();
         let started = Instant::now();
@@ -200,7 +212,11 @@ impl RedisServer {
             };
             match answer {
                 Ok(()) => return,
-                Err(error) => assert!(started.elapsed() < READY_WITHIN, "no redis: {error}"),
+                Err(_) if self.state() == Some('Z') => panic!("no redis: {}", self.said()),
+                Err(error) => {
+                    let is_late = started.elapsed() >= READY_WITHIN;
+                    assert!(!is_late, "no redis: {error}: {}", self.said());
+                }
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

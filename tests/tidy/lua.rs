@@ -9,7 +9,7 @@ use transom_tests::redis_server::repository;
 const LINES_MAX: usize = 350;
 
 /// What may be joined to text: text.
-const TEXT: [&str; 3] = ["int(", "stamp", "string.format("];
+const TEXT: [&str; 6] = ["format(", "stamp", "since", "minute_since", "second_since", "'"];
 
 struct Lua {
     name: String,
@@ -73,6 +73,12 @@ impl Lua {
         values.split(", ").nth(position).unwrap().parse().unwrap()
     }
 
+    /// The parts of the text of a reply.
+    fn formats(&self, name: &str) -> Vec<&str> {
+        let (_, text) = self.body.split_once(&format!("local {name} = '")).unwrap();
+        text.split_once('\'').unwrap().0.split(' ').collect()
+    }
+
     /// What stands between the marks of the shared part.
     fn shared(&self) -> &str {
         let (_, rest) = self.body.split_once("-- shared with the other script: begin\n").unwrap();
@@ -96,19 +102,21 @@ fn keys_and_arguments_are_as_many_as_the_header_says_and_the_body_uses() {
 fn keys_and_arguments_of_a_decision_are_named_as_in_the_header() {
     for lua in scripts() {
         let (keys, arguments) = (lua.entries("KEYS"), lua.entries("ARGV"));
-        let (named, terms) = arguments.split_first().unwrap();
+        let (requests, terms) = arguments.split_first().unwrap();
         assert_eq!(lua.local(0, "local KEYS_EACH, TERMS_EACH"), keys.len(), "{}", lua.name);
-        assert_eq!(lua.local(1, "local KEYS_EACH, TERMS_EACH"), terms.len(), "{}", lua.name);
-        for (at, name) in (1..).zip(&keys) {
-            assert!(lua.body.contains(&format!("{name}_key")), "{}: {name}", lua.name);
-            assert!(lua.body.contains(&format!("KEYS[i * KEYS_EACH + {at}]")), "{}", lua.name);
+        assert_eq!(lua.local(1, "local KEYS_EACH, TERMS_EACH"), arguments.len(), "{}", lua.name);
+        let places = ["2 * i + 1", "2 * i + 2", "2 * (requests + i) + 1", "2 * (requests + i) + 2"];
+        for (pair, names) in places.chunks(2).zip(keys.chunks(2)) {
+            let named = names.join("_key, ") + "_key";
+            let taken = format!("local {named} = KEYS[{}], KEYS[{}]\n", pair[0], pair[1]);
+            assert!(lua.body.contains(&taken), "{}: {taken}", lua.name);
         }
-        assert_eq!(*named, "terms");
-        assert!(lua.body.contains("local named = ARGV[i + 1]"), "{}", lua.name);
-        for (at, name) in (1..).zip(terms) {
-            let argument = format!("ARGV[first + {at}]");
+        assert_eq!(*requests, "requests");
+        assert!(lua.body.contains("local ends = begins + ARGV[terms + 1]"), "{}", lua.name);
+        for (at, name) in (2..).zip(terms) {
+            let argument = format!("ARGV[terms + {at}]");
             let line = lua.body.lines().find(|line| line.contains(&argument)).unwrap();
-            let starts = format!("    {name} = ");
+            let starts = format!("  local {name} = ");
             assert!(line.starts_with(&starts), "{}: {line} is not {starts}", lua.name);
         }
     }
@@ -118,14 +126,28 @@ fn keys_and_arguments_of_a_decision_are_named_as_in_the_header() {
 fn the_reply_has_the_fields_of_the_header_in_their_order() {
     for lua in scripts() {
         let fields = lua.entries("");
-        let (_, rest) = lua.body.split_once("local function reply(").unwrap();
-        let table = rest.split_once('{').unwrap().1.split_once('}').unwrap().0;
-        let built: Vec<String> = table
-            .split(',')
-            .map(|field| field.trim().replace('.', "_").replace(" and 1 or 0", ""))
-            .filter(|field| !field.is_empty())
-            .collect();
-        assert_eq!(built, fields, "{}", lua.name);
+        // The text of a denial, and what stands in it.
+        let written = lua.formats("DENIED");
+        assert_eq!(written, ["0", "%d", "%d", "%d", "%d", "%d", "%d", "%d", "%d", "%d", "%d"]);
+        let (_, values) = lua.body.split_once("format(DENIED, ").unwrap();
+        let (values, _) = values.split_once(')').unwrap();
+        let values: Vec<&str> = values.split(',').map(str::trim).collect();
+        assert_eq!([&["allowed"], &*values].concat(), fields, "{}", lua.name);
+        // That of an admission: nothing waits, and there is no block.
+        let written = lua.formats("ADMITTED");
+        let filled = fields.iter().zip(&written).filter(|(_, form)| **form == "%d");
+        let filled: Vec<&str> = filled.map(|(name, _)| *name).collect();
+        let says = "format(ADMITTED, minute_limit, second_limit, limits_from)";
+        assert!(lua.body.contains(says), "{}", lua.name);
+        assert_eq!(filled, ["minute_limit", "second_limit", "limits_from"], "{}", lua.name);
+        let filled = fields.iter().zip(&written).filter(|(_, form)| **form == "%%d");
+        let values: Vec<&str> = filled.map(|(name, _)| *name).collect();
+        let says = format!("format(says, {})", values.join(", "));
+        assert!(lua.body.contains(&says), "{}: {says}", lua.name);
+        let fixed = fields.iter().zip(&written).filter(|(_, form)| !form.contains('%'));
+        let fixed: Vec<_> = fixed.map(|(name, form)| (*name, *form)).collect();
+        let waits = [("minute_wait", "0"), ("second_wait", "0"), ("blocked", "0")];
+        assert_eq!(fixed, [&[("allowed", "1")], &waits[..]].concat(), "{}", lua.name);
         assert_eq!(lua.says("  either "), fields.len(), "{}", lua.name);
     }
 }

@@ -1,12 +1,12 @@
 //! A client of HTTP/1.1 that sends what it is told, byte for byte, on a connection of its own.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 /// How long an exchange may take.
@@ -38,6 +38,18 @@ pub(crate) async fn send(
     lines: &[&[u8]],
     body: &str,
 ) -> Reply {
+    send_from(Ipv4Addr::LOCALHOST, address, method, target, lines, body).await
+}
+
+/// The same from another address of this machine, such as 127.0.0.2.
+pub(crate) async fn send_from(
+    source: Ipv4Addr,
+    address: SocketAddr,
+    method: &str,
+    target: &str,
+    lines: &[&[u8]],
+    body: &str,
+) -> Reply {
     let mut request = format!("{method} {target} HTTP/1.1\r\nHost: {address}\r\n").into_bytes();
     for line in lines {
         request.extend_from_slice(line);
@@ -45,14 +57,14 @@ pub(crate) async fn send(
     }
     let length = if body.is_empty() { String::new() } else { content_length(body) };
     request.extend_from_slice(format!("{length}Connection: close\r\n\r\n{body}").as_bytes());
-    let answered = timeout(PATIENCE, exchange(address, &request)).await;
+    let answered = timeout(PATIENCE, exchange(source, address, &request)).await;
     let (head_only, bytes) = (method == "HEAD", answered.expect("an answer in time"));
     read(&bytes.expect("a connection that does not break"), head_only)
 }
 
 /// Sends what it is given, and returns all that comes back.
 pub(crate) async fn raw(address: SocketAddr, request: &[u8]) -> String {
-    let answered = timeout(PATIENCE, exchange(address, request)).await;
+    let answered = timeout(PATIENCE, exchange(Ipv4Addr::LOCALHOST, address, request)).await;
     let bytes = answered.expect("an answer in time").expect("a connection that does not break");
     String::from_utf8_lossy(&bytes).into_owned()
 }
@@ -89,8 +101,18 @@ fn content_length(body: &str) -> String {
     format!("Content-Length: {}\r\n", body.len())
 }
 
-async fn exchange(address: SocketAddr, request: &[u8]) -> std::io::Result<Vec<u8>> {
-    let mut stream = TcpStream::connect(address).await?;
+async fn exchange(
+    source: Ipv4Addr,
+    address: SocketAddr,
+    request: &[u8],
+) -> std::io::Result<Vec<u8>> {
+    let mut stream = if source == Ipv4Addr::LOCALHOST {
+        TcpStream::connect(address).await?
+    } else {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind((source, 0).into())?;
+        socket.connect(address).await?
+    };
     stream.write_all(request).await?;
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).await?;

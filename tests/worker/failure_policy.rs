@@ -164,8 +164,8 @@ async fn a_redis_that_fails_again_and_again_is_only_tried_now_and_then() {
     assert_eq!(readiness.status(), 200);
     assert!(readiness.body().contains(r#""degraded":"breaker_open""#), "{readiness:?}");
 
-    // Eleven numbers for each request: admitted.
-    let admitted = "*2\r\n:1800000000000000\r\n*11\r\n:1\r\n:60\r\n:1\r\n:0\r\n:0\r\n:60\r\n:1\r\n:0\r\n:0\r\n:0\r\n:0\r\n";
+    // The time, and eleven numbers for the request: admitted.
+    let admitted = "*2\r\n:1800000000000000\r\n$23\r\n1 60 1 0 0 60 1 0 0 0 0\r\n";
     redis.react(Reaction::Reply(admitted.into()));
     let back = Instant::now();
     while get(worker.gateway, "/").await.headers().contains_key("x-ratelimit-degraded") {

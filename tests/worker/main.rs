@@ -16,6 +16,7 @@ mod exempt;
 mod failure_policy;
 mod first_minute;
 mod forged;
+mod forward_auth;
 mod front_door;
 mod haproxy;
 mod identity_modes;

@@ -29,6 +29,10 @@ pub(crate) const FREE_PORTS: [(&str, &str); 4] = [
     ("TRANSOM__LISTEN__ADMIN", "127.0.0.1:0"),
 ];
 
+/// What the allocator reads: memory comes in small pages, so that what is held can be told from how
+/// the kernel rounds it. With pages of 2 MiB a few KiB in each of many places are many MiB.
+const SMALL_PAGES: (&str, &str) = ("MIMALLOC_ALLOW_THP", "0");
+
 /// How a command ended and what it wrote.
 #[derive(Debug)]
 pub(crate) struct Ended {
@@ -48,7 +52,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts the binary with these arguments and no variables but these.
+    /// Starts the binary with these arguments and no variables but these, and [`SMALL_PAGES`].
     pub(crate) fn start(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a folder for what a process writes");
         let file = |name| File::create(folder.path().join(name)).expect("a file in it");
@@ -56,6 +60,7 @@ impl Process {
             .args(arguments)
             .env_clear()
             .envs(variables.iter().copied())
+            .envs([SMALL_PAGES])
             .current_dir(folder.path())
             .stdout(file("stdout"))
             .stderr(file("stderr"))

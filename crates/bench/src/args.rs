@@ -10,8 +10,10 @@ use crate::parts::Part;
 /// Measures Transom and what it is compared with, on this machine.
 ///
 /// Starts Redis servers, workers and handlers on free ports of loopback, and ends them. Writes
-/// benchmarks.md and benchmarks/*.svg. A whole run takes less than 25 minutes; nothing else should
-/// run on the machine. With --only, what was measured of the other parts before stays. Exit codes: 0 done, 1 something could not be measured, 2 usage.
+/// benchmarks.md, benchmarks/*.svg and benchmarks/results.json, of which the page is made. A whole
+/// run takes about half an hour; nothing else should run on the machine. What was measured of a part
+/// before stays until it is measured again. Exit codes: 0 done, 1 something could not be measured,
+/// 2 usage.
 #[derive(Debug, Parser)]
 #[command(name = "transom-bench", version, max_term_width = 100)]
 pub(crate) struct Args {
@@ -27,8 +29,8 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) quick: bool,
 
-    /// Where to write, and keep the results that the page is made of; by default the folder docs of
-    /// the repository, and target/bench, and with --quick target/bench/quick
+    /// Where to write; by default the folder docs of the repository, and with --quick
+    /// target/bench/quick
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
 

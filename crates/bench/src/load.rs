@@ -105,8 +105,7 @@ async fn send(
         let sent = Instant::now();
         let verdict = connection.exchange().await?;
         let now = Instant::now();
-        let counts = due >= from && schedule.counts(due, now);
-        let latency = counts.then_some(now - due);
+        let latency = schedule.counts(from, due, now).then_some(now - due);
         tally.borrow_mut().record(caller, sent, now, verdict, latency);
     }
     Ok(())

@@ -3,7 +3,7 @@
 use std::ops::{Add, Sub};
 use std::process::Command;
 
-use transom_tests::redis_server::binary;
+use transom_tests::redis_server::{binary, repository};
 
 /// Of `/proc/PID/stat`: 100 a second on every Linux.
 const TICK_NS: u64 = 10_000_000;
@@ -13,12 +13,22 @@ const BEFORE_TIMES: usize = 11;
 /// Nanoseconds that all threads of a process have been on a core. Threads that have ended are not
 /// counted; `None` where the system does not tell.
 pub(crate) fn cpu_ns(pid: u32) -> Option<u64> {
-    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-    let times = threads
-        .filter_map(|thread| std::fs::read_to_string(thread.path().join("schedstat")).ok())
-        .filter_map(|text| text.split_whitespace().next()?.parse::<u64>().ok());
     // What runs has run: a sum of 0 is none.
-    Some(times.sum()).filter(|sum| *sum > 0)
+    schedstat(pid, 0).filter(|sum| *sum > 0)
+}
+
+/// Nanoseconds that threads of a process could have run and waited for a core, as in [`cpu_ns`].
+pub(crate) fn waited_ns(pid: u32) -> Option<u64> {
+    schedstat(pid, 1)
+}
+
+/// The sum of a number in `schedstat` of all threads of a process.
+fn schedstat(pid: u32, place: usize) -> Option<u64> {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    threads
+        .filter_map(|thread| std::fs::read_to_string(thread.path().join("schedstat")).ok())
+        .filter_map(|text| text.split_whitespace().nth(place)?.parse::<u64>().ok())
+        .reduce(|sum, of_thread| sum + of_thread)
 }
 
 /// What a process took between two readings of [`cpu_ns`]; `None` where one of them is none, and
@@ -90,6 +100,22 @@ pub(crate) fn description() -> String {
     format!("{} cores, {} on {}", cores(), std::env::consts::OS, std::env::consts::ARCH)
 }
 
+/// The commit of the source, and whether it was changed since.
+pub(crate) fn revision() -> String {
+    let git = |arguments: &[&str]| {
+        let said = Command::new("git").args(arguments).current_dir(repository()).output().ok()?;
+        let said = String::from_utf8(said.stdout).ok().filter(|_| said.status.success())?;
+        Some(said.trim().to_owned())
+    };
+    let Some(commit) = git(&["rev-parse", "--short", "HEAD"]) else {
+        return "no commit".to_owned();
+    };
+    // What this program writes changes nothing that is measured.
+    let changed = git(&["status", "--porcelain", "--", ".", ":!docs"]);
+    let since = if changed.is_none_or(|changed| !changed.is_empty()) { " and changes" } else { "" };
+    format!("commit {commit}{since}")
+}
+
 /// What time it is, UTC.
 pub(crate) fn time() -> String {
     #[expect(clippy::disallowed_methods, reason = "says when a part ran, and decides nothing")]
@@ -117,10 +143,16 @@ mod tests {
     }
 
     #[test]
+    fn a_revision_is_a_commit_or_says_that_there_is_none() {
+        let said = revision();
+        assert!(said.starts_with("commit ") || said == "no commit", "{said}");
+    }
+
+    #[test]
     fn a_time_that_is_not_told_is_not_0() {
         // No process has this number.
         let nobody = u32::MAX;
-        assert_eq!((cpu_ns(nobody), CpuTime::of(nobody)), (None, None));
+        assert_eq!((cpu_ns(nobody), waited_ns(nobody), CpuTime::of(nobody)), (None, None, None));
         assert!(cpu_ns(std::process::id()).is_some());
         assert_eq!(between(Some(5), Some(7)), Some(2));
         for (before, after) in [(None, Some(7)), (Some(5), None), (Some(7), Some(5))] {

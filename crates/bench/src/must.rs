@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 
 use crate::load::Lapses;
-use crate::stats::{PerMille, grouped};
+use crate::stats::{PerMille, Series, grouped};
 
 /// A figure with a bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -106,8 +106,9 @@ pub(crate) struct Findings(BTreeMap<Figure, Found>);
 /// What was found for one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Found {
-    /// With what was not as it should be in the worst of the loads that it is made of.
-    Value { value: u64, lapses: Lapses },
+    /// With what was not as it should be in the worst of the loads that it is made of, and, of a
+    /// median, the lowest and the highest round.
+    Value { value: u64, lapses: Lapses, rounds: Option<(u64, u64)> },
     /// The machine does not tell what it is made of.
     CannotBeMeasured,
 }
@@ -116,29 +117,35 @@ impl Found {
     /// Both together, of what is counted over several loads or parts.
     pub(crate) const fn and(self, other: Self) -> Self {
         match (self, other) {
-            (Self::Value { value, lapses }, Self::Value { value: more, lapses: others }) => {
-                Self::Value { value: value + more, lapses: lapses.or_worse(others) }
-            }
+            (
+                Self::Value { value, lapses, .. },
+                Self::Value { value: more, lapses: others, .. },
+            ) => Self::Value { value: value + more, lapses: lapses.or_worse(others), rounds: None },
             _ => Self::CannotBeMeasured,
         }
     }
 }
 
 impl Findings {
-    /// A ratio, with the lapses of the worse of both loads; `None` where the machine does not tell.
-    pub(crate) fn ratio(&mut self, figure: Figure, value: Option<PerMille>, lapses: Lapses) {
-        let found = value.map(|PerMille(value)| Found::Value { value, lapses });
+    /// The median of the rounds' ratios, with the lapses of the worse of both loads; `None` where
+    /// the machine does not tell.
+    pub(crate) fn ratio(&mut self, figure: Figure, ratios: Option<Series>, lapses: Lapses) {
+        let found = ratios.map(|ratios| {
+            let (value, rounds) = (ratios.median(), Some(ratios.range()));
+            Found::Value { value, lapses, rounds }
+        });
         self.0.insert(figure, found.unwrap_or(Found::CannotBeMeasured));
     }
 
     /// A number that no load is behind.
     pub(crate) fn count(&mut self, figure: Figure, value: u64) {
-        self.0.insert(figure, Found::Value { value, lapses: Lapses::default() });
+        let lapses = Lapses::default();
+        self.0.insert(figure, Found::Value { value, lapses, rounds: None });
     }
 
     /// More of what is counted over several loads.
     pub(crate) fn add(&mut self, figure: Figure, value: u64, lapses: Lapses) {
-        let more = Found::Value { value, lapses };
+        let more = Found::Value { value, lapses, rounds: None };
         self.0.entry(figure).and_modify(|found| *found = found.and(more)).or_insert(more);
     }
 
@@ -149,20 +156,25 @@ impl Findings {
 
     /// The table, in Markdown, of what was `found` for each figure.
     pub(crate) fn table(found: impl Fn(Figure) -> Option<Found>) -> String {
-        let mut text =
-            "| | bound | measured | | `--only` |\n| --- | ---: | ---: | --- | --- |\n".to_owned();
+        let mut text = "| | bound | measured | lowest to highest round | | `--only` |\n\
+                        | --- | ---: | ---: | ---: | --- | --- |\n"
+            .to_owned();
         for (figure, what, bound) in &BOUNDS {
-            let (shown, end) = match found(*figure) {
-                Some(Found::Value { value, lapses }) => {
-                    (bound.show(value), bound.judge(value, lapses))
+            let none = || "-".to_owned();
+            let (shown, range, end) = match found(*figure) {
+                Some(Found::Value { value, lapses, rounds }) => {
+                    let range = rounds.map_or_else(none, |(lowest, highest)| {
+                        format!("{} to {}", bound.show(lowest), bound.show(highest))
+                    });
+                    (bound.show(value), range, bound.judge(value, lapses))
                 }
                 Some(Found::CannotBeMeasured) => {
-                    ("-".to_owned(), "cannot be measured here".to_owned())
+                    (none(), none(), "cannot be measured here".to_owned())
                 }
-                None => ("-".to_owned(), "not measured".to_owned()),
+                None => (none(), none(), "not measured".to_owned()),
             };
             let part = figure.part().unwrap_or("each part that decides");
-            let _ = writeln!(text, "| {what} | {bound} | {shown} | {end} | {part} |");
+            let _ = writeln!(text, "| {what} | {bound} | {shown} | {range} | {end} | {part} |");
         }
         text
     }
@@ -222,6 +234,10 @@ mod tests {
 
     const CLEAN: Lapses = Lapses { failed: 0, degraded: 0, of: 1_000 };
 
+    fn rounds(values: &[u64]) -> Option<Series> {
+        Some(values.iter().copied().collect())
+    }
+
     fn line(findings: &Findings, figure: Figure) -> String {
         let place = BOUNDS.iter().position(|(bounded, ..)| *bounded == figure).unwrap();
         Findings::table(|figure| findings.get(figure)).lines().nth(place + 2).unwrap().to_owned()
@@ -230,16 +246,17 @@ mod tests {
     #[test]
     fn a_bound_is_reached_on_its_own_side() {
         let mut findings = Findings::default();
-        findings.ratio(Figure::PingHandler, Some(PerMille(749)), CLEAN);
-        findings.ratio(Figure::TailLatency, Some(PerMille(1_500)), CLEAN);
+        findings.ratio(Figure::PingHandler, rounds(&[700, 800, 749]), CLEAN);
+        findings.ratio(Figure::TailLatency, rounds(&[1_500]), CLEAN);
         findings.count(Figure::OverAdmitted, 1);
         assert!(
             line(&findings, Figure::PingHandler)
-                .contains("| 0.74 | **not reached**: 99 % of the bound |")
+                .contains("| 0.74 | 0.70 to 0.80 | **not reached**: 99 % of the bound |")
         );
-        assert!(line(&findings, Figure::TailLatency).contains("| 1.50 | reached |"));
-        assert!(line(&findings, Figure::OverAdmitted).contains("| 1 | **not reached** |"));
-        assert!(line(&findings, Figure::HotKey).contains("| - | not measured |"));
+        let tail = line(&findings, Figure::TailLatency);
+        assert!(tail.contains("| 1.50 | 1.50 to 1.50 | reached |"), "{tail}");
+        assert!(line(&findings, Figure::OverAdmitted).contains("| 1 | - | **not reached** |"));
+        assert!(line(&findings, Figure::HotKey).contains("| - | - | not measured |"));
     }
 
     #[test]
@@ -247,13 +264,13 @@ mod tests {
         let mut findings = Findings::default();
         // One in a thousand is as it may be; one more is not.
         let lapses = |degraded| Lapses { failed: 5, degraded, of: 10_000 };
-        findings.ratio(Figure::PingHandler, Some(PerMille(800)), lapses(5));
-        findings.ratio(Figure::TailLatency, Some(PerMille(900)), lapses(6));
-        findings.ratio(Figure::HotKey, Some(PerMille(450)), lapses(6));
+        findings.ratio(Figure::PingHandler, rounds(&[800]), lapses(5));
+        findings.ratio(Figure::TailLatency, rounds(&[900]), lapses(6));
+        findings.ratio(Figure::HotKey, rounds(&[450]), lapses(6));
         assert!(line(&findings, Figure::PingHandler).contains("| reached |"));
         let said = "5 of 10,000 failed, 6 decided without Redis |";
         let (tail, hot) = (line(&findings, Figure::TailLatency), line(&findings, Figure::HotKey));
-        assert!(tail.contains(&format!("| 0.90 | **not shown**: {said}")), "{tail}");
+        assert!(tail.contains(&format!("| **not shown**: {said}")), "{tail}");
         assert!(hot.contains(&format!("**not reached**: 50 % of the bound; {said}")), "{hot}");
     }
 
@@ -262,7 +279,7 @@ mod tests {
         let mut findings = Findings::default();
         findings.add(Figure::OverAdmitted, 0, Lapses::default());
         findings.add(Figure::OverAdmitted, 0, Lapses { failed: 0, degraded: 1, of: 9_000 });
-        assert!(line(&findings, Figure::OverAdmitted).contains("| 0 | reached |"));
+        assert!(line(&findings, Figure::OverAdmitted).contains("| 0 | - | reached |"));
         findings.add(Figure::OverAdmitted, 0, Lapses { failed: 9, degraded: 0, of: 1_000 });
         findings.add(Figure::OverAdmitted, 0, Lapses { failed: 0, degraded: 0, of: 90_000 });
         assert!(line(&findings, Figure::OverAdmitted).contains("**not shown**: 9 of 1,000 failed"));
@@ -276,6 +293,6 @@ mod tests {
     fn what_the_machine_does_not_tell_is_not_reached() {
         let mut findings = Findings::default();
         findings.ratio(Figure::Script16, None, CLEAN);
-        assert!(line(&findings, Figure::Script16).contains("| - | cannot be measured here |"));
+        assert!(line(&findings, Figure::Script16).contains("| - | - | cannot be measured here |"));
     }
 }

@@ -9,6 +9,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow, ensure};
 use transom_tests::redis_server::repository;
 
+use crate::timed::Ran;
+
 /// Lines of the compiler that are passed on.
 const SHOWN_LINES: usize = 3;
 /// What the compiler says where OpenSSL cannot be found.
@@ -55,24 +57,39 @@ fn why(said: &str) -> String {
     format!("crates/bench/peer does not build: {}", first.join(" "))
 }
 
-/// How long limitador in memory takes for so many callers, each of which asks so often.
+/// Lets so many callers ask limitador in memory, see [`crate::timed::run`].
 ///
 /// # Errors
 ///
 /// A program that does not build or does not end well.
-pub(crate) fn time(callers: usize, times: u32, threads: usize) -> Result<Duration> {
+pub(crate) fn time(callers: usize, lasts: Duration, threads: usize) -> Result<Ran> {
+    let lasts_ms = lasts.as_millis();
     let ran = Command::new(binary()?)
-        .args(["time", &callers.to_string(), &times.to_string(), &threads.to_string()])
+        .args(["time", &callers.to_string(), &lasts_ms.to_string(), &threads.to_string()])
         .output()?;
     let said = String::from_utf8_lossy(&ran.stderr);
     ensure!(ran.status.success(), "{}", said.trim());
-    let ns = String::from_utf8_lossy(&ran.stdout).trim().parse();
-    Ok(Duration::from_nanos(ns.context("crates/bench/peer prints no time")?))
+    read(&String::from_utf8_lossy(&ran.stdout)).context("crates/bench/peer prints no times")
+}
+
+/// What the program prints; `None` if it is something else.
+fn read(text: &str) -> Option<Ran> {
+    let mut numbers = text.split_whitespace().map(str::parse::<u64>);
+    let mut next = || numbers.next()?.ok();
+    let (decisions, admitted) = (next()?, next()?);
+    Some(Ran { decisions, admitted, took: Duration::from_nanos(next()?) })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_printed_is_read() {
+        let ran = Ran { decisions: 40, admitted: 2, took: Duration::from_nanos(1_234) };
+        assert_eq!(read(&format!("{ran}\n")), Some(ran));
+        assert_eq!(read("40 2\n"), None);
+    }
 
     #[test]
     fn what_is_missing_is_named() {

@@ -37,6 +37,8 @@ const COLOURS: [RGBColor; 6] = [
 pub(crate) struct Line {
     pub(crate) name: String,
     pub(crate) points: Vec<(f64, f64)>,
+    /// From where to where y was found at each of the points; nothing where that is not known.
+    pub(crate) ranges: Vec<(f64, f64)>,
 }
 
 /// Where the points of a plot lie.
@@ -45,8 +47,6 @@ pub(crate) struct Axes<'a> {
     pub(crate) title: &'a str,
     pub(crate) x: &'a str,
     pub(crate) y: &'a str,
-    /// What stands at x = 0, 1, 2 and so on in place of the number; nothing: the numbers.
-    pub(crate) marks: &'a [String],
     /// Whether x grows by factors.
     pub(crate) log_x: bool,
     /// Whether y grows by factors.
@@ -60,11 +60,12 @@ pub(crate) struct Axes<'a> {
 /// A file that cannot be written.
 pub(crate) fn lines(file: &Path, axes: Axes<'_>, lines: &[Line]) -> Result<()> {
     let points = || lines.iter().flat_map(|line| &line.points);
+    let ends = || lines.iter().flat_map(|line| &line.ranges).flat_map(|(low, high)| [*low, *high]);
     let bounds = |values: &mut dyn Iterator<Item = f64>| {
         values.fold((f64::MAX, f64::MIN), |(low, high), value| (low.min(value), high.max(value)))
     };
     let (x_low, x_high) = bounds(&mut points().map(|point| point.0));
-    let (y_low, y_high) = bounds(&mut points().map(|point| point.1));
+    let (y_low, y_high) = bounds(&mut points().map(|point| point.1).chain(ends()));
     if points().next().is_none() {
         return Err(anyhow!("{}: nothing was measured", axes.title));
     }
@@ -116,19 +117,19 @@ where
         .axis_desc_style(text(13))
         .x_desc(axes.x)
         .y_desc(axes.y)
-        .x_label_formatter(&|value| mark(axes.marks, *value))
+        .x_label_formatter(&|value| number(*value))
         .y_label_formatter(&|value| number(*value))
-        .x_labels(match axes.marks {
-            [] if axes.log_x => LOG_MARKS,
-            [] => MARKS,
-            marks => marks.len(),
-        })
+        .x_labels(if axes.log_x { LOG_MARKS } else { MARKS })
         .y_labels(if axes.log_y { LOG_MARKS } else { MARKS })
         .draw()?;
     let left = i32::try_from(WIDTH - NAMES_WIDTH)? + 12;
     for ((line, colour), place) in lines.iter().zip(COLOURS.iter().cycle()).zip(0..) {
         let points = line.points.iter().copied();
         chart.draw_series(LineSeries::new(points, colour.stroke_width(2)).point_size(3))?;
+        let ranges = line.points.iter().zip(&line.ranges);
+        chart.draw_series(ranges.map(|((x, _), (low, high))| {
+            PathElement::new(vec![(*x, *low), (*x, *high)], colour.stroke_width(1))
+        }))?;
         if lines.len() > 1 {
             let top = 60 + 22 * place;
             let stroke = vec![(left, top), (left + 16, top)];
@@ -218,15 +219,6 @@ fn text(size: u32) -> TextStyle<'static> {
 
 fn ten_to(power: f64) -> f64 {
     10_f64.powf(power.max(-3.0))
-}
-
-/// What stands at a place of the x axis.
-fn mark(marks: &[String], value: f64) -> String {
-    if marks.is_empty() {
-        return number(value);
-    }
-    let named = (0_u32..).zip(marks).find(|(place, _)| (f64::from(*place) - value).abs() < 1e-6);
-    named.map_or_else(String::new, |(_, mark)| mark.clone())
 }
 
 /// A short number for an axis: `0.5`, `12`, `20k`, `1M`.

@@ -41,6 +41,17 @@ impl Program {
     }
 }
 
+/// A process that ends when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Ending(pub(crate) Child);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// A running handler. It ends when this is dropped, and when this process does.
 #[derive(Debug)]
 pub(crate) struct Handler {
@@ -48,7 +59,7 @@ pub(crate) struct Handler {
     pub(crate) name: String,
     /// Where it answers.
     pub(crate) address: SocketAddr,
-    child: Child,
+    child: Ending,
 }
 
 impl Handler {
@@ -66,8 +77,9 @@ impl Handler {
             // Its end is the end of the handler.
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
-        let mut child = command.spawn().with_context(|| format!("{name} cannot be started"))?;
-        let said = child.stdout.take().map(BufReader::new).map(|mut out| {
+        let child = command.spawn().with_context(|| format!("{name} cannot be started"))?;
+        let mut child = Ending(child);
+        let said = child.0.stdout.take().map(BufReader::new).map(|mut out| {
             let mut line = String::new();
             out.read_line(&mut line).map(|_| line)
         });
@@ -81,13 +93,6 @@ impl Handler {
 
     /// Its process.
     pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
-    }
-}
-
-impl Drop for Handler {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.child.0.id()
     }
 }

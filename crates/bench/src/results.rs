@@ -22,6 +22,8 @@ pub(crate) struct Measured {
     /// When it began, UTC.
     pub(crate) at: String,
     pub(crate) took_s: u64,
+    /// The source that it was built from.
+    pub(crate) revision: String,
     /// Cores, and the system.
     pub(crate) machine: String,
     /// The version of Redis.
@@ -86,8 +88,8 @@ impl Results {
             let Some(own) = measured else { continue };
             let _ = write!(
                 text,
-                "## {}\n\n`{COMMAND} -- --only {name}`, {}.\n\n{}",
-                own.title, own.at, own.text
+                "## {}\n\n`{COMMAND} -- --only {name}`, {}, {}.\n\n{}",
+                own.title, own.at, own.revision, own.text
             );
         }
         text.push_str("## Not measured\n\n- A network: everything talks over loopback.\n");
@@ -137,39 +139,46 @@ impl Results {
         text
     }
 
-    /// What its part found for a figure, or all of them where it has none.
+    /// What its part found for a figure; where it has none, all of them together that decide, if
+    /// none of these is missing.
     fn found(&self, figure: Figure) -> Option<Found> {
-        match figure.part() {
-            Some(part) => self.0.get(part)?.findings.get(figure),
-            None => {
-                let found = self.0.values().filter_map(|own| own.findings.get(figure));
-                found.reduce(Found::and)
-            }
+        if let Some(part) = figure.part() {
+            return self.0.get(part)?.findings.get(figure);
         }
+        let deciding = Part::all().filter(|part| part.decides());
+        let found: Option<Vec<_>> =
+            deciding.map(|part| self.0.get(part.name())?.findings.get(figure)).collect();
+        found?.into_iter().reduce(Found::and)
     }
 }
 
 /// Whole, with all parts.
 const COMMAND: &str = "cargo run --release -p transom-bench";
 
-const BOUNDS: &str = "What stands in the way of the rates is under *Profile*. An over-admission is \
-an admission that was, with others of its caller, sent and answered within less than a window, and \
-is one more than the window holds; it is looked for in every load on Transom, warm-up included, in \
-each round by itself. A bound is not reached where more than 0.1 % of the requests of a load behind \
-it failed or were decided without Redis.\n\n";
+const BOUNDS: &str = "What stands in the way: of the rates, the time of the cores for an answer, \
+and how much of it is left without a limiter, under *Profile*; of the ratio to limitador, what the \
+handler reaches with no limiter at all, under *On Redis*; of the script, its Lua, as the row of its \
+commands alone shows, under *The script*, and without the noise of the machine under *Instructions*; \
+of a million keys, what a command takes there, under *Growth*; of p99, cores that are busy, under \
+*Latency at a constant rate*. An over-admission is an admission that was, with others of its caller, \
+sent and answered within less than a window, and is one more than the window holds; it is looked for \
+in every load on Transom, warm-up included, in each round by itself, and in one load that is longer \
+than a minute, under *On Redis*. A bound is not reached where \
+more than 0.1 % of the requests of a load behind it failed or were decided without Redis.\n\n";
 
 const INTRODUCTION: &str = "# Benchmarks\n\nWritten by `cargo run --release -p transom-bench`, \
 which measures all of it, or by the command under a title, which measures that part again; do not \
 edit.\n\nThe load generator, the workers or handlers, and Redis run on one machine and share its \
 cores, none of them pinned to one; it is so for all that is compared. Figures of two systems are \
-compared within one run only, as the median of the ratios of the rounds, in which the systems take \
-turns; warm-up is left out. An absolute figure says little about another machine.\n\n";
+compared within one run only, as the median of the ratios of the rounds where nothing else is said. \
+In each round the systems take turns, each round begins with another one, and Redis is emptied before \
+each turn. The warm-up is left out of rates and latencies; it is in what an answer took of the cores. An \
+absolute figure says little about another machine.\n\n";
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::load::Lapses;
-    use crate::stats::PerMille;
 
     #[test]
     fn what_was_measured_is_written_where_no_folder_is() {
@@ -183,11 +192,12 @@ mod tests {
 
     fn measured(ratio: u64, above: u64) -> Measured {
         let (mut findings, lapses) = (Findings::default(), Lapses::default());
-        findings.ratio(Figure::PingHandler, Some(PerMille(ratio)), lapses);
+        findings.ratio(Figure::PingHandler, Some([ratio].into_iter().collect()), lapses);
         findings.add(Figure::OverAdmitted, above, lapses);
         Measured {
             at: String::new(),
             took_s: 0,
+            revision: String::new(),
             machine: String::new(),
             redis: String::new(),
             rounds: 1,
@@ -204,15 +214,21 @@ mod tests {
     #[test]
     fn a_figure_is_its_parts_and_only_over_admissions_are_summed() {
         let mut results = Results::default();
-        let parts = [("faces", 800, 2), ("growth", 300, 3), ("peers", 500, 0)];
-        for (part, ratio, above) in parts {
-            results.put(part, measured(ratio, above));
+        let found = |value, rounds| {
+            let lapses = Lapses::default();
+            Some(Found::Value { value, lapses, rounds })
+        };
+        let ratio = |value| found(value, Some((value, value)));
+        let mut all = Part::all().filter(|part| part.decides()).map(Part::name);
+        results.put("faces", measured(800, 2));
+        assert_eq!(results.found(Figure::PingHandler), ratio(800));
+        assert_eq!(results.found(Figure::OverAdmitted), None, "others may have some");
+        for part in all.by_ref().filter(|part| *part != "faces") {
+            results.put(part, measured(300, u64::from(part == "growth") * 3));
         }
-        let found = |value| Some(Found::Value { value, lapses: Lapses::default() });
-        assert_eq!(results.found(Figure::PingHandler), found(800));
-        assert_eq!(results.found(Figure::OverAdmitted), found(5));
+        assert_eq!(results.found(Figure::OverAdmitted), found(5, None));
         results.put("faces", measured(700, 1));
-        assert_eq!(results.found(Figure::PingHandler), found(700));
-        assert_eq!(results.found(Figure::OverAdmitted), found(4));
+        assert_eq!(results.found(Figure::PingHandler), ratio(700));
+        assert_eq!(results.found(Figure::OverAdmitted), found(4, None));
     }
 }

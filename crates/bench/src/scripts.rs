@@ -51,6 +51,28 @@ for window = 1, 2 do
 end
 return 1";
 
+/// What `lua/admit.lua` calls to admit, and a reply as long as its own, but nothing is decided. KEYS
+/// and ARGV: as there.
+pub(crate) const COMMANDS: &str = "
+local call, requests = redis.call, #KEYS / 4
+local time = call('TIME')
+local now = time[1] .. string.format('%06d', time[2])
+local member, replies = now .. '000', { tonumber(now) }
+call('EXISTS', unpack(KEYS, 2 * requests + 1))
+for i = 1, requests do
+  local minute, second = KEYS[2 * i - 1], KEYS[2 * i]
+  local seconds = #call('ZRANGE', second, '0', '7')
+  if seconds == 8 then call('ZCARD', second) end
+  if #call('ZRANGE', minute, '0', '2') == 3 then
+    call('ZCARD', minute)
+    if seconds == 0 or seconds == 8 then call('ZRANGE', minute, '-1', '-1') end
+  end
+  call('ZADD', minute, 'NX', now, member)
+  call('ZADD', second, 'NX', now, member)
+  replies[i + 1] = '1 60 30 30000000 0 2 1 500000 0 0 0'
+end
+return replies";
+
 /// Counts a request that was found to fit. KEYS: the counter. ARGV: window in s.
 pub(crate) const COUNT: &str = "
 local count = redis.call('INCR', KEYS[1])

@@ -19,16 +19,33 @@ impl Series {
         median(self.0.clone())
     }
 
-    /// The median of the rounds' ratios to another system in the same round: what slows the
-    /// machine for a while slows both.
-    pub(crate) fn against(&self, base: &Self) -> PerMille {
+    /// The ratios to another system in the same round, in thousandths: what slows the machine for
+    /// a while slows both.
+    pub(crate) fn ratios(&self, base: &Self) -> Self {
         let rounds = self.0.iter().zip(&base.0);
-        PerMille(median(rounds.map(|(value, base)| value * 1_000 / (*base).max(1)).collect()))
+        rounds.map(|(value, base)| value * 1_000 / (*base).max(1)).collect()
+    }
+
+    /// The median of [these](Self::ratios).
+    pub(crate) fn against(&self, base: &Self) -> PerMille {
+        PerMille(self.ratios(base).median())
+    }
+
+    /// All rounds as they are shown, in their order.
+    pub(crate) fn each(&self, show: impl Fn(u64) -> String) -> String {
+        let shown: Vec<_> = self.0.iter().map(|value| show(*value)).collect();
+        shown.join(", ")
     }
 
     /// The median as it is shown; a dash where nothing was measured.
     pub(crate) fn shown(&self, show: impl Fn(u64) -> String) -> String {
         if self.0.is_empty() { "-".to_owned() } else { show(self.median()) }
+    }
+
+    /// The lowest and the highest round as they are shown; a dash where nothing was measured.
+    pub(crate) fn shown_range(&self, show: impl Fn(u64) -> String) -> String {
+        let (lowest, highest) = self.range();
+        self.shown(|_| format!("{} to {}", show(lowest), show(highest)))
     }
 
     /// Rounds of it.
@@ -67,6 +84,11 @@ impl fmt::Display for PerMille {
     }
 }
 
+/// Thousandths, as [`PerMille`] shows them.
+pub(crate) fn ratio(per_mille: u64) -> String {
+    PerMille(per_mille).to_string()
+}
+
 /// Thousands apart: `12,345`.
 pub(crate) fn grouped(value: u64) -> String {
     let digits = value.to_string();
@@ -99,6 +121,7 @@ mod tests {
         // The second round ran on a machine at half speed.
         let (fast, slow) = (Series(vec![300, 150, 330]), Series(vec![100, 50, 110]));
         assert_eq!(fast.against(&slow), PerMille(3_000));
+        assert_eq!(fast.ratios(&slow).each(ratio), "3.00, 3.00, 3.00");
         assert_eq!(fast.median(), 300);
         assert_eq!(fast.range(), (150, 330));
     }
@@ -107,6 +130,7 @@ mod tests {
     fn nothing_measured_is_nothing() {
         assert_eq!(median(vec![]), 0);
         assert_eq!(Series::default().shown(micros), "-");
+        assert_eq!(Series::default().shown_range(micros), "-");
         assert_eq!(Series(vec![0]).shown(micros), "0.0");
         assert_eq!(Series::default().against(&Series::default()), PerMille(0));
     }

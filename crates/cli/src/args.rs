@@ -17,8 +17,8 @@ use crate::commands::{block, doctor, explain, inspect, key, mode, overrides, res
 /// or of --redis. With --admin, or where no Redis is configured, they talk to the admin API of a
 /// worker. An IDENTITY is user:ID or ip:ADDRESS.
 ///
-/// Exit codes: 0 done, 1 denied, not found or not healthy, 2 usage or configuration, 3 Redis or
-/// the admin API does not answer.
+/// Exit codes: 0 done, 1 denied, not found, not healthy, or a problem that `doctor` found, 2 usage
+/// or configuration, 3 Redis or the admin API does not answer.
 #[derive(Debug, Parser)]
 #[command(name = "transom", version, max_term_width = 100)]
 pub(crate) struct Args {

@@ -24,7 +24,7 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 enum Exit {
     /// Done.
     Done = 0,
-    /// Denied, not found, not healthy.
+    /// Denied, not found, not healthy, or a problem that a doctor found.
     No = 1,
     /// Usage or configuration.
     Usage = 2,

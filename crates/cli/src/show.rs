@@ -5,6 +5,7 @@ use std::io::IsTerminal as _;
 use std::time::{Duration, SystemTime};
 
 use comfy_table::{CellAlignment, Table, presets};
+use transom_core::delay;
 
 /// The first microsecond of the year 10000, which has no written form.
 const YEAR_10000_US: u64 = 253_402_300_800_000_000;
@@ -101,11 +102,11 @@ pub(crate) fn relative(at_us: u64, now_us: u64) -> String {
 
 /// A wait, rounded up to what is shown: tenths of a second below ten.
 pub(crate) fn wait(us: u64) -> String {
-    let tenths = us.div_ceil(SECOND_US / 10);
+    let tenths = delay::tenths(us);
     if tenths < 100 {
         return format!("{}.{} s", tenths / 10, tenths % 10);
     }
-    span(us.div_ceil(SECOND_US))
+    span(delay::seconds(us))
 }
 
 /// Seconds in the two largest units that they fill.

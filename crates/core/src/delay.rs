@@ -6,6 +6,11 @@ pub const fn seconds(us: u64) -> u64 {
     us.div_ceil(1_000_000)
 }
 
+/// Tenths of a second that cover `us` microseconds.
+pub const fn tenths(us: u64) -> u64 {
+    us.div_ceil(100_000)
+}
+
 /// Whole milliseconds that cover `us` microseconds.
 pub const fn milliseconds(us: u64) -> u64 {
     us.div_ceil(1_000)
@@ -16,14 +21,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wait_of_one_microsecond_is_one_second_and_one_millisecond() {
+    fn a_wait_of_one_microsecond_is_one_second_one_tenth_and_one_millisecond() {
         assert_eq!(seconds(1), 1);
+        assert_eq!(tenths(1), 1);
         assert_eq!(milliseconds(1), 1);
     }
 
     #[test]
     fn a_whole_number_is_not_rounded_further() {
         assert_eq!(seconds(42_000_000), 42);
+        assert_eq!(tenths(4_200_000), 42);
         assert_eq!(milliseconds(42_000), 42);
         assert_eq!(seconds(0), 0);
     }

@@ -163,7 +163,8 @@ pub enum Outcome {
         /// Whether the request goes on.
         pass: bool,
     },
-    /// No decision could be had. `pass` is true where the policy says `allow`.
+    /// No decision could be had. `pass` is true where the policy says `allow`, and in shadow mode
+    /// whatever it says.
     Unknown {
         /// Why not.
         reason: Unavailable,

@@ -8,6 +8,9 @@ use std::sync::Arc;
 /// How many leading bits of an IPv6 address name its network, unless configured.
 pub const DEFAULT_IPV6_PREFIX: u8 = 64;
 
+/// What stands before the id of a user.
+const USER: &str = "user:";
+
 /// The longest user id, in bytes.
 const USER_ID_MAX: usize = 1_024;
 
@@ -52,11 +55,8 @@ impl Identity {
     ///
     /// An id that is empty, or longer than 1,024 bytes.
     pub fn user(id: &str) -> Result<Self, IdentityError> {
-        match id.len() {
-            0 => Err(IdentityError::EmptyUser),
-            1..=USER_ID_MAX => Ok(Self(format!("user:{id}").into())),
-            long => Err(IdentityError::LongUser(long)),
-        }
+        check_user(id)?;
+        Ok(Self([USER, id].concat().into()))
     }
 
     /// The caller at this address; IPv6 is cut to its first `ipv6_prefix` bits (at most 128).
@@ -78,8 +78,9 @@ impl Identity {
     ///
     /// What is neither, with the reason.
     pub fn parse(text: &str, ipv6_prefix: u8) -> Result<Self, IdentityError> {
-        if let Some(id) = text.strip_prefix("user:") {
-            Self::user(id)
+        if let Some(id) = text.strip_prefix(USER) {
+            check_user(id)?;
+            Ok(Self(text.into()))
         } else if let Some(address) = text.strip_prefix("ip:") {
             let bare = address
                 .strip_prefix('[')
@@ -105,6 +106,14 @@ impl Identity {
     /// The address that is limited, if one is.
     pub fn address(&self) -> Option<IpAddr> {
         self.0.strip_prefix("ip:").and_then(|address| address.parse().ok())
+    }
+}
+
+fn check_user(id: &str) -> Result<(), IdentityError> {
+    match id.len() {
+        0 => Err(IdentityError::EmptyUser),
+        1..=USER_ID_MAX => Ok(()),
+        long => Err(IdentityError::LongUser(long)),
     }
 }
 

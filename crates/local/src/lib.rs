@@ -61,7 +61,8 @@ pub struct LocalLimiter<C = SystemClock> {
 }
 
 impl LocalLimiter {
-    /// A limiter for at most `max_identities`, rounded up to a multiple of 64.
+    /// A limiter for at most `max_identities` pairs of an identity and a policy, rounded up to a
+    /// multiple of 64.
     pub fn new(max_identities: usize) -> Self {
         Self::with_clock(max_identities, SystemClock::default())
     }
@@ -92,15 +93,19 @@ impl<C: Clock> LocalLimiter<C> {
         self.len() == 0
     }
 
-    fn shard(&self, key: &Key) -> MutexGuard<'_, Shard> {
-        let hash = self.hasher.hash_one(key);
-        let at = usize::try_from(hash % SHARDS as u64).unwrap_or_default();
+    fn key<'a>(&self, identity: &'a Identity, policy: &'a PolicyName) -> Key<'a> {
+        Key { identity, policy, hash: self.hasher.hash_one((identity, policy)) }
+    }
+
+    fn shard(&self, key: &Key<'_>) -> MutexGuard<'_, Shard> {
+        // A table goes by the lowest and the highest bits.
+        let at = usize::try_from((key.hash >> 32) % SHARDS as u64).unwrap_or_default();
         lock(&self.shards[at])
     }
 
     fn admit_now(&self, request: &Request) -> Result<Verdict, Unavailable> {
         self.standings.with(&request.identity, self.clock.now_us(), |standing| {
-            let key = Key::new(&request.identity, &request.policy.name);
+            let key = self.key(&request.identity, &request.policy.name);
             let mut shard = self.shard(&key);
             // Read under the lock, so that times do not fall along a log.
             let now_us = self.clock.now_us();
@@ -109,7 +114,7 @@ impl<C: Clock> LocalLimiter<C> {
             let logs = if standing.blocked_us(now_us, request) > 0 {
                 shard.get_mut(&key).unwrap_or(&mut none)
             } else {
-                shard.entry(key, now_us).ok_or(Unavailable::Full)?
+                shard.entry(&key, now_us).ok_or(Unavailable::Full)?
             };
             Ok(standing.admit(logs, now_us, request, 0))
         })
@@ -117,7 +122,7 @@ impl<C: Clock> LocalLimiter<C> {
 
     fn peek_now(&self, request: &Request) -> Verdict {
         let standing = self.standings.get(&request.identity);
-        let key = Key::new(&request.identity, &request.policy.name);
+        let key = self.key(&request.identity, &request.policy.name);
         let shard = self.shard(&key);
         let none = WindowLogs::default();
         standing.peek(shard.get(&key).unwrap_or(&none), self.clock.now_us(), request)
@@ -134,7 +139,7 @@ impl<C: Clock> Limiter for LocalLimiter<C> {
     }
 
     async fn reset(&self, identity: &Identity, policy: &PolicyName) -> Result<(), Unavailable> {
-        let key = Key::new(identity, policy);
+        let key = self.key(identity, policy);
         self.shard(&key).remove(&key);
         Ok(())
     }
@@ -142,10 +147,10 @@ impl<C: Clock> Limiter for LocalLimiter<C> {
 
 impl<C: Clock> StandIn for LocalLimiter<C> {
     fn count_admitted(&self, request: &Request) {
-        let key = Key::new(&request.identity, &request.policy.name);
+        let key = self.key(&request.identity, &request.policy.name);
         let mut shard = self.shard(&key);
         let now_us = self.clock.now_us();
-        if let Some(logs) = shard.entry(key, now_us) {
+        if let Some(logs) = shard.entry(&key, now_us) {
             logs.count_admitted(now_us, request.cost);
         }
     }

@@ -10,7 +10,6 @@ use transom_core::{
 };
 
 use crate::clock::us;
-use crate::shard::Key;
 use crate::{Clock, LocalLimiter};
 
 /// How many changes are remembered.
@@ -146,7 +145,7 @@ impl<C: Clock> Operations for LocalLimiter<C> {
         policy: &PolicyName,
         max: usize,
     ) -> Result<Marks, Unavailable> {
-        let key = Key::new(identity, policy);
+        let key = self.key(identity, policy);
         let shard = self.shard(&key);
         let now_us = self.clock.now_us();
         let [minute, second] =
@@ -161,7 +160,7 @@ impl<C: Clock> Operations for LocalLimiter<C> {
     ) -> Result<Vec<PolicyName>, Unavailable> {
         let now_us = self.clock.now_us();
         let used = |policy: &&PolicyName| {
-            let key = Key::new(identity, policy);
+            let key = self.key(identity, policy);
             self.shard(&key).get(&key).is_some_and(|logs| !logs.is_idle(now_us))
         };
         Ok(policies.iter().filter(used).cloned().collect())

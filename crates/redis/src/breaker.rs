@@ -1,6 +1,7 @@
 //! The circuit breaker in front of a server that fails one request after the other: it spares the
 //! next ones the wait, and lets one through now and then to see.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,8 +14,8 @@ use crate::metrics::BreakerMetrics;
 /// call do, is one failure.
 const IN_A_ROW: u32 = 5;
 const MOMENT: Duration = Duration::from_millis(10);
-/// So does more than half of all requests within a span, if there were enough of them, at enough
-/// moments.
+/// So does more than half of all requests within a span, which begins with a failure, if there
+/// were enough of them, at enough moments.
 const SPAN: Duration = Duration::from_secs(1);
 const ENOUGH: u32 = 20;
 /// While it is open one request is let through each time, give or take a quarter: a fleet does
@@ -27,6 +28,9 @@ pub(crate) struct Breaker(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
+    /// Whether there was a failure in the last span: only then is anything counted, so that
+    /// requests of a server that is well do not wait for each other here.
+    troubled: AtomicBool,
     state: Mutex<State>,
     metrics: BreakerMetrics,
 }
@@ -64,11 +68,15 @@ pub(crate) struct Permit<'a> {
 impl Breaker {
     pub(crate) fn new() -> Self {
         let state = Mutex::new(State::at(Instant::now()));
-        Self(Arc::new(Inner { state, metrics: BreakerMetrics::new() }))
+        let (troubled, metrics) = (AtomicBool::new(false), BreakerMetrics::new());
+        Self(Arc::new(Inner { troubled, state, metrics }))
     }
 
     /// Whether a request may be sent.
     pub(crate) fn permit(&self) -> Result<Permit<'_>, Unavailable> {
+        if !self.is_troubled() {
+            return Ok(Permit { breaker: self, probe: false });
+        }
         let mut state = self.lock();
         let Some(open) = &mut state.open else {
             return Ok(Permit { breaker: self, probe: false });
@@ -91,7 +99,39 @@ impl Breaker {
 
     /// The server has answered, though it did not decide.
     pub(crate) fn answered(&self) {
-        self.lock().count_success(false, Instant::now());
+        self.succeeded(false);
+    }
+
+    fn succeeded(&self, probe: bool) {
+        if !self.is_troubled() {
+            return;
+        }
+        let mut state = self.lock();
+        let closed = state.count_success(probe, Instant::now());
+        self.0.troubled.store(state.is_troubled(), Ordering::Release);
+        drop(state);
+        if closed {
+            self.0.metrics.closed();
+            tracing::info!("redis decides again");
+        }
+    }
+
+    fn failed(&self, reason: &Unavailable) {
+        let (mut state, now) = (self.lock(), Instant::now());
+        if !self.0.troubled.swap(true, Ordering::AcqRel) {
+            // What was there before this one was a success.
+            *state = State { asked: 1, ..State::at(now) };
+        }
+        let opened = state.count_failure(reason.label(), now);
+        drop(state);
+        if opened {
+            self.0.metrics.opened();
+            tracing::warn!(%reason, "redis fails, it is only tried now and then");
+        }
+    }
+
+    fn is_troubled(&self) -> bool {
+        self.0.troubled.load(Ordering::Acquire)
     }
 
     /// Whether it is closed; else the reason for which it is open.
@@ -119,21 +159,9 @@ impl Drop for Inner {
 impl Permit<'_> {
     /// What became of the request: `Err` where no decision came back.
     pub(crate) fn end<T>(self, answer: &Result<T, Unavailable>) {
-        let failure = answer.as_ref().err().filter(|reason| error::is_of_server(reason));
-        let (mut state, now) = (self.breaker.lock(), Instant::now());
-        match failure {
-            Some(reason) => {
-                if state.count_failure(reason.label(), now) {
-                    self.breaker.0.metrics.opened();
-                    tracing::warn!(%reason, "redis fails, it is only tried now and then");
-                }
-            }
-            None => {
-                if state.count_success(self.probe, now) {
-                    self.breaker.0.metrics.closed();
-                    tracing::info!("redis decides again");
-                }
-            }
+        match answer.as_ref().err().filter(|reason| error::is_of_server(reason)) {
+            Some(reason) => self.breaker.failed(reason),
+            None => self.breaker.succeeded(self.probe),
         }
     }
 }
@@ -161,6 +189,11 @@ impl State {
         }
         self.open = Some(Open { reason, probe_at: now + pause() });
         true
+    }
+
+    /// Whether there is anything to count on from.
+    const fn is_troubled(&self) -> bool {
+        self.failed > 0 || self.in_a_row > 0 || self.open.is_some()
     }
 
     /// Counts a success; whether it has closed the breaker, which only a probe does: an answer
@@ -284,6 +317,19 @@ mod tests {
             ask_later(&breaker, if n % 3 == 0 { &Ok(()) } else { &LATE });
         }
         assert!(breaker.state().is_err());
+    }
+
+    #[test]
+    fn a_failure_is_forgotten_after_a_span_and_counts_until_then() {
+        let breaker = Breaker::new();
+        ask(&breaker, &Ok(()));
+        assert!(!breaker.is_troubled());
+        ask(&breaker, &LATE);
+        ask(&breaker, &Ok(()));
+        assert!(breaker.is_troubled());
+        std::thread::sleep(SPAN + MOMENT);
+        ask(&breaker, &Ok(()));
+        assert!(!breaker.is_troubled());
     }
 
     #[test]

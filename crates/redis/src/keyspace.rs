@@ -1,5 +1,6 @@
 //! Names of keys: readable, and such that no identity can reach outside its own.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use sha2::{Digest as _, Sha256};
@@ -7,6 +8,15 @@ use transom_core::{Identity, PolicyName, Window};
 
 /// The longest identity, in encoded bytes, that a key name holds in full.
 const IDENTITY_MAX: usize = 128;
+
+/// What follows the tag in the name of what holds for one identity.
+pub(crate) const OVERRIDE: &str = "override";
+pub(crate) const PENALTY: &str = "penalty";
+
+/// What follows the tag in the name of a log.
+pub(crate) fn log(policy: &PolicyName, window: Window) -> [&str; 3] {
+    [policy.as_str(), ":", window.as_str()]
+}
 
 /// Builds key names under one prefix.
 ///
@@ -27,32 +37,32 @@ impl Keyspace {
 
     /// The log of one window: `PREFIX:{IDENTITY}:POLICY:minute` or `...:second`.
     pub fn window(&self, identity: &Identity, policy: &PolicyName, window: Window) -> String {
-        format!("{}:{{{}}}:{policy}:{}", self.prefix, encode(identity), window.as_str())
+        let mut name = self.tag(identity);
+        name.extend(log(policy, window));
+        name
     }
 
-    /// What a decision touches: both logs, minute first, then overrides and penalty. The identity
-    /// is encoded once.
-    pub(crate) fn of_decision(&self, identity: &Identity, policy: &PolicyName) -> [String; 4] {
-        let tag = [&self.prefix, ":{", &encode(identity), "}:"].concat();
-        let log = |window: Window| [&*tag, policy.as_str(), ":", window.as_str()].concat();
-        let [minute, second] = Window::ALL.map(log);
-        [minute, second, [&*tag, "override"].concat(), [&*tag, "penalty"].concat()]
+    /// What all keys of an identity begin with, the braces included: `PREFIX:{IDENTITY}:`.
+    pub(crate) fn tag(&self, identity: &Identity) -> String {
+        let identity = encode(identity);
+        let mut tag = String::with_capacity(self.prefix.len() + identity.len() + ":{}:".len());
+        tag.extend([&*self.prefix, ":{", &*identity, "}:"]);
+        tag
     }
 
     /// Both logs of an identity under a policy, minute first.
     pub(crate) fn windows(&self, identity: &Identity, policy: &PolicyName) -> [String; 2] {
-        let [minute, second, ..] = self.of_decision(identity, policy);
-        [minute, second]
+        Window::ALL.map(|window| self.window(identity, policy, window))
     }
 
     /// Limits of an identity's own: a hash, see `lua/override.lua`.
     pub fn overrides(&self, identity: &Identity) -> String {
-        format!("{}:{{{}}}:override", self.prefix, encode(identity))
+        self.tag(identity) + OVERRIDE
     }
 
     /// Strikes and block of an identity: a hash, see `lua/admit.lua`.
     pub fn penalty(&self, identity: &Identity) -> String {
-        format!("{}:{{{}}}:penalty", self.prefix, encode(identity))
+        self.tag(identity) + PENALTY
     }
 
     /// A pattern for [`Self::overrides`] of every identity.
@@ -139,21 +149,29 @@ impl Keyspace {
     }
 }
 
-fn encode(identity: &Identity) -> String {
+fn encode(identity: &Identity) -> Cow<'_, str> {
     let raw = identity.as_str();
+    if raw.len() <= IDENTITY_MAX && raw.bytes().all(is_plain) {
+        return Cow::Borrowed(raw);
+    }
     let mut name = String::with_capacity(raw.len());
     for byte in raw.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' => name.push(char::from(byte)),
-            b'.' | b'_' | b':' | b'@' | b'+' | b'-' => name.push(char::from(byte)),
-            _ => push_hex(&mut name, "%", &[byte], true),
+        if is_plain(byte) {
+            name.push(char::from(byte));
+        } else {
+            push_hex(&mut name, "%", &[byte], true);
         }
     }
     if name.len() > IDENTITY_MAX {
         name.truncate(IDENTITY_MAX);
         push_hex(&mut name, "-", &Sha256::digest(raw.as_bytes())[..16], false);
     }
-    name
+    name.into()
+}
+
+/// Whether a byte of an identity stands in a key name as it is.
+const fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b':' | b'@' | b'+' | b'-')
 }
 
 /// Undoes [`encode`] for what was not cut.
@@ -207,18 +225,15 @@ mod tests {
     }
 
     #[test]
-    fn the_keys_of_a_decision_are_named_as_each_is_alone() {
+    fn the_keys_of_an_identity_begin_with_its_tag() {
         let (keyspace, policy) = (Keyspace::new("p"), PolicyName::default());
-        let user = Identity::user("42").unwrap();
-        assert_eq!(
-            keyspace.of_decision(&user, &policy),
-            [
-                keyspace.window(&user, &policy, Window::Minute),
-                keyspace.window(&user, &policy, Window::Second),
-                keyspace.overrides(&user),
-                keyspace.penalty(&user),
-            ]
-        );
+        let user = Identity::user("42/7").unwrap();
+        let tag = keyspace.tag(&user);
+        assert_eq!(tag, "p:{user:42%2F7}:");
+        let [minute, second] = keyspace.windows(&user, &policy);
+        for key in [minute, second, keyspace.overrides(&user), keyspace.penalty(&user)] {
+            assert!(key.starts_with(&tag), "{key}");
+        }
     }
 
     #[test]

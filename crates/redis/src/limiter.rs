@@ -183,7 +183,7 @@ impl RedisLimiter {
     ) -> Result<Decision, Unavailable> {
         let deadline = Instant::now() + self.control.within(request)?;
         let item = Item::new(&self.control.keyspace, request, unreported);
-        let (node, slot) = self.control.nodes.of_key(item.key())?;
+        let (node, slot) = self.control.nodes.of_key(item.tag())?;
         let asked = self.denials.asking(&node.ears);
         let verdict = node.lanes.ask(item, slot, deadline).await?;
         // Another node may have decided, which tells its changes itself.
@@ -242,7 +242,7 @@ async fn report_strikes(nodes: WeakNodes, keyspace: Keyspace, strikes: Strikes) 
         };
         for (request, denials) in strikes.due() {
             let item = Item::new(&keyspace, &request, Some(denials));
-            let sent = nodes.of_key(item.key());
+            let sent = nodes.of_key(item.tag());
             let sent = sent.and_then(|(node, slot)| node.lanes.submit(item, slot));
             if let Ok(answer) = sent {
                 tokio::spawn(answer);

@@ -1,13 +1,17 @@
 //! The scripts of `lua/`, and how one is called.
 
 use std::fmt;
+use std::io::Write as _;
 use std::sync::Arc;
 
 use redis::aio::ConnectionLike;
-use redis::{Cmd, RedisError, Value};
-use transom_core::{Identity, Limits, PenaltyRules, PolicyName, Request};
+use redis::{Cmd, RedisError, RedisWrite as _, Value};
+use transom_core::{Identity, Limits, PenaltyRules, PolicyName, Request, Window};
 
-use crate::keyspace::Keyspace;
+use crate::keyspace::{self, Keyspace};
+
+/// About as many bytes as the terms of most calls have.
+const TERMS_ROOM: usize = 128;
 
 /// A script and its digest, by which Redis knows it.
 #[derive(Clone)]
@@ -106,22 +110,26 @@ impl Script {
     }
 
     fn command(&self, name: &str, script: &str, items: &[Item]) -> Cmd {
-        let mut command = redis::cmd(name);
-        command.arg(script).arg(items.len() * Item::KEYS);
+        let mut command = Cmd::with_capacity(
+            3 + items.len() * Item::KEYS + 1 + Terms::ARGS,
+            script.len() + items.iter().map(Item::room).sum::<usize>() + TERMS_ROOM,
+        );
+        command.arg(name).arg(script).arg(items.len() * Item::KEYS);
         for item in items {
-            command.arg(&item.keys);
-        }
-        // What requests have in common is sent once.
-        let mut terms: Vec<&Terms> = Vec::with_capacity(items.len());
-        for item in items {
-            let known = terms.iter().position(|known| **known == item.terms);
-            command.arg(1 + known.unwrap_or(terms.len()));
-            if known.is_none() {
-                terms.push(&item.terms);
+            for window in Window::ALL {
+                item.write_key(&mut command, &keyspace::log(&item.terms.policy, window));
             }
         }
-        for terms in terms {
-            terms.write(&mut command, self.terms);
+        for item in items {
+            item.write_key(&mut command, &[keyspace::OVERRIDE]);
+            item.write_key(&mut command, &[keyspace::PENALTY]);
+        }
+        // What neighbours have in common is sent once.
+        for alike in items.chunk_by(|one, next| one.terms == next.terms) {
+            command.arg(alike.len());
+            if let Some(item) = alike.first() {
+                item.terms.write(&mut command, self.terms);
+            }
         }
         command
     }
@@ -164,12 +172,13 @@ impl fmt::Debug for Script {
 /// One request as the scripts take it.
 #[derive(Clone, Debug)]
 pub(crate) struct Item {
-    /// The logs of both windows, minute first, then overrides and penalty.
-    keys: [String; Self::KEYS],
+    /// What all of its keys begin with.
+    tag: String,
     terms: Terms,
 }
 
 impl Item {
+    /// The logs of both windows, minute first, then overrides and penalty.
     pub(crate) const KEYS: usize = 4;
 
     /// A request that reports `unreported` denials, and its own if it is denied; with `None` it
@@ -184,12 +193,31 @@ impl Item {
             enforced: *enforced,
             strikes: strikes.map(|(denials, rules)| (denials, rules, identity.clone())),
         };
-        Self { keys: keyspace.of_decision(identity, &policy.name), terms }
+        Self { tag: keyspace.tag(identity), terms }
     }
 
-    /// One of its keys; all are in one slot.
-    pub(crate) fn key(&self) -> &str {
-        &self.keys[0]
+    /// What all of its keys begin with: they are in the slot that a key of this name would be in.
+    pub(crate) fn tag(&self) -> &str {
+        &self.tag
+    }
+
+    /// About as many bytes as its keys have.
+    fn room(&self) -> usize {
+        Self::KEYS * (self.tag.len() + self.terms.policy.as_str().len() + ":minute".len())
+    }
+
+    /// Writes a key, whose name goes on after the tag with these parts.
+    fn write_key(&self, command: &mut Cmd, parts: &[&str]) {
+        let mut key = command.writer_for_next_arg();
+        for part in [&*self.tag].iter().chain(parts) {
+            // It is written to memory, which does not fail.
+            let _ = key.write_all(part.as_bytes());
+        }
+    }
+
+    /// Most items that are equal in this have equal terms, which are sent once for neighbours.
+    pub(crate) fn likeness(&self) -> (&str, u32) {
+        (self.terms.policy.as_str(), self.terms.cost)
     }
 
     /// The units asked for.

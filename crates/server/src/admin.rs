@@ -4,7 +4,8 @@
 //! `/healthz` is 200 as long as the process answers. `/readyz` is 200 while the worker decides as
 //! its policies say, and 503 once it drains. A Redis that is gone is no reason to send the traffic
 //! elsewhere: every worker has lost it, and each policy says what to do then. It is named in the
-//! body as `degraded`; what makes it forget or refuse keys is named under `warnings`.
+//! body as `degraded`, and is a 503 only without `admin.ready_while_degraded`; what makes it forget
+//! or refuse keys is named under `warnings`.
 
 mod api;
 pub(crate) mod auth;
@@ -118,18 +119,20 @@ async fn readyz(State(worker): State<Admin>) -> Response {
     let front = worker.front.load();
     let redis = front.gate.limiter().redis();
     let state = redis.map(RedisLimiter::state);
+    let degraded = state.as_ref().and_then(|state| Some(state.as_ref().err()?.label()));
+    let ready = !draining && (degraded.is_none() || front.ready_while_degraded);
     let readiness = Readiness {
-        ready: !draining,
+        ready,
         store: if state.is_some() { "redis" } else { "local" },
         redis: state.as_ref().map(|state| Redis {
             connected: state.is_ok(),
             lost_nodes: redis.map(RedisLimiter::lost_nodes).unwrap_or_default(),
         }),
-        degraded: state.and_then(|state| state.err().map(|reason| reason.label())),
+        degraded,
         warnings: redis.map(RedisLimiter::warnings).unwrap_or_default(),
         draining,
     };
-    let status = if draining { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(readiness)).into_response()
 }
 

@@ -38,6 +38,8 @@ pub struct Front {
     pub warnings: Vec<String>,
     /// Who knows it may act as an operator; without one whoever is on this machine.
     pub admin_token: Option<Secret>,
+    /// Whether the worker is ready while Redis does not decide.
+    pub ready_while_degraded: bool,
     /// What was decided and not reported yet.
     pub reporter: Arc<Reporter>,
     /// Where the gateway sends what passes.

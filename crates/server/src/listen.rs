@@ -1,8 +1,7 @@
 //! The accept loop of every listener.
 //!
-//! [`serve`] speaks HTTP/1.1, with upgrades, and HTTP/2 to clients that begin with its preface. A
-//! service finds two extensions on a request: the peer's address as axum's `ConnectInfo`, and the
-//! [`Lease`] of its connection.
+//! [`serve`] speaks HTTP/1.1, with upgrades, and HTTP/2 to clients that begin with its preface. On a
+//! request that asks for an upgrade a service finds an extension: the [`Lease`] of its connection.
 //!
 //! At shutdown nothing more is accepted, idle connections close, and the others have until the
 //! end of [`ListenSettings::drain`] to finish what is in flight.
@@ -34,7 +33,8 @@ use crate::telemetry::metrics::{Cut, ListenerMetrics};
 
 pub use client_body::{BODY_BYTES_PER_SECOND, ClientBody, Stalled};
 pub use connection::{
-    HttpService, Lease, MAX_BUFFER_BYTES, MAX_H2_HEADER_BYTES, MAX_H2_STREAMS, MAX_HEADERS,
+    Answering, HttpService, Lease, MAX_BUFFER_BYTES, MAX_H2_HEADER_BYTES, MAX_H2_STREAMS,
+    MAX_HEADERS,
 };
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -58,14 +58,16 @@ pub struct ListenSettings {
     /// How long a client may take nothing of a response that is ready for it. Default 30 s.
     pub write_timeout: Duration,
     /// How long a connection may be without a request; one of HTTP/2, for one of HTTP/1.1 ends
-    /// after [`ListenSettings::header_read_timeout`] if that is shorter. Default 60 s.
+    /// after [`ListenSettings::header_read_timeout`] if that is shorter, unless the body of a request
+    /// that is answered still comes. Default 60 s.
     pub idle_timeout: Duration,
     /// The most connections that are open at a time; more wait to be accepted. Default 10,000.
     pub max_connections: usize,
     /// The most of them from one address, IPv6 by its /64, that is not trusted; more are closed at
     /// once. Default no bound of its own.
     pub max_connections_per_address: usize,
-    /// How long requests in flight at shutdown may take to finish. Default 10 s.
+    /// How long requests in flight at shutdown may take to finish, within the limits above. Default
+    /// 10 s.
     pub drain: Duration,
 }
 
@@ -112,7 +114,7 @@ pub async fn serve_trusting<S: HttpService>(
     shutdown: CancellationToken,
 ) -> Drained {
     let server = Server {
-        connections: Arc::new(builder(settings.header_read_timeout)),
+        connections: Arc::new(builder()),
         settings,
         metrics: Arc::new(ListenerMetrics::new(settings.name)),
         slots: Arc::new(Semaphore::new(settings.max_connections.clamp(1, Semaphore::MAX_PERMITS))),

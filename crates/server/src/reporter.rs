@@ -3,7 +3,9 @@
 //! Counts that cannot be reported are kept and go along later, so after an outage they stand at
 //! its end.
 
+use std::cell::Cell;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,25 +14,48 @@ use transom_core::{Answer, Counts, Denied, Identity, LimitedBy, Operations, Outc
 /// How often.
 const PERIOD: Duration = Duration::from_secs(1);
 
+/// Threads count in parts of their own, so that they do not wait for each other.
+const PARTS: usize = 16;
+
 /// Counts since the last report.
 #[derive(Debug, Default)]
-pub struct Reporter(Mutex<Since>);
+pub struct Reporter([Mutex<Since>; PARTS]);
+
+static THREADS: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    static PART: Cell<usize> = Cell::new(THREADS.fetch_add(1, Ordering::Relaxed) % PARTS);
+}
 
 #[derive(Debug, Default)]
 struct Since {
     counts: Counts,
-    /// How often whom; of so many identities that a report is bounded.
+    /// How often whom; of at most as many identities as a report names.
     identities: HashMap<Identity, u64>,
 }
 
 impl Reporter {
-    fn lock(&self) -> MutexGuard<'_, Since> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The part of this thread.
+    fn own(&self) -> MutexGuard<'_, Since> {
+        lock(&self.0[PART.get()])
+    }
+
+    /// What all threads have counted, which begin anew.
+    fn take(&self) -> Since {
+        let mut sum = Since::default();
+        for part in &self.0 {
+            let Since { counts, identities } = std::mem::take(&mut *lock(part));
+            sum.counts.add(&counts);
+            for (identity, denials) in identities {
+                *sum.identities.entry(identity).or_default() += denials;
+            }
+        }
+        sum
     }
 
     /// Counts what became of a request.
     pub fn count(&self, identity: &Identity, answer: &Answer) {
-        let mut since = self.lock();
+        let mut since = self.own();
         let Since { counts, identities } = &mut *since;
         let (decision, pass) = match &answer.outcome {
             Outcome::Exempt => return,
@@ -68,7 +93,7 @@ impl Reporter {
 
     /// Reports what there is.
     pub async fn report(&self, store: &impl Operations) {
-        let Since { counts, identities } = std::mem::take(&mut *self.lock());
+        let Since { counts, identities } = self.take();
         if counts == Counts::default() {
             return;
         }
@@ -77,10 +102,14 @@ impl Reporter {
             tracing::debug!(%reason, "what was decided is reported later");
             // It may have been counted all the same; twice would be worse than not.
             if !reason.may_have_charged() {
-                self.lock().counts.add(&counts);
+                self.own().counts.add(&counts);
             }
         }
     }
+}
+
+fn lock(part: &Mutex<Since>) -> MutexGuard<'_, Since> {
+    part.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

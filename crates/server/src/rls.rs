@@ -37,7 +37,8 @@ use tonic::{Code, Status};
 use tonic_prost::ProstCodec;
 
 use crate::front::SharedFront;
-use crate::telemetry::request::{Counted, Matched};
+use crate::telemetry::decided_under;
+use crate::telemetry::request::Counted;
 use wire::{RateLimitRequest, RateLimitResponse};
 
 /// Where the one method of the service is.
@@ -102,7 +103,7 @@ impl UnaryService<RateLimitRequest> for ShouldRateLimit {
                 response.extensions_mut().insert(Counted(StatusCode::TOO_MANY_REQUESTS));
             }
             if let Some(decided) = decided.get(told) {
-                response.extensions_mut().insert(Matched(decided.answer.policy.name.clone()));
+                decided_under(&decided.answer.policy.name);
             }
             Ok(response)
         })

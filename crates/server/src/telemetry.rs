@@ -20,6 +20,7 @@ use crate::config::{LogConfig, LogFormat, TracingConfig};
 
 use lines::Lines;
 
+pub(crate) use lines::decided_under;
 pub use otlp::OtlpError;
 
 /// The target of decision lines, which hold identities and are therefore off by default.

@@ -18,6 +18,7 @@ use transom_redis::RedisLimiter;
 
 use crate::admin::Admin;
 use crate::backend::Backend;
+use crate::check::Check;
 use crate::config::{Config, ConfigSource};
 use crate::front::SharedFront;
 use crate::gateway::Gateway;
@@ -26,7 +27,7 @@ use crate::operator::Operator;
 use crate::reload::Reloader;
 use crate::telemetry::metrics;
 use crate::telemetry::request::Scoped;
-use crate::{admin, check, rls};
+use crate::{admin, rls};
 
 pub use error::StartError;
 pub(crate) use parts::Lasting;
@@ -128,7 +129,7 @@ impl Worker {
                         .spawn(listen::serve_trusting(listener, settings, trusts, gateway, close))
                 }
                 "check" => {
-                    let service = Scoped::new(name, Arc::clone(&front), check::router(front));
+                    let service = Scoped::new(name, Arc::clone(&front), Check::new(front));
                     serving.spawn(listen::serve(listener, settings, service, close))
                 }
                 "rls" => {

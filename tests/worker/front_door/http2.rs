@@ -233,17 +233,33 @@ async fn a_stream_too_many_is_refused() {
     served_meanwhile(&worker, sleep(LOOK_AGAIN)).await;
 }
 
+/// Also where the response has ended, and its last part alone waits for the client.
 #[tokio::test]
 async fn a_window_of_zero_is_a_client_that_does_not_read() {
+    for manner in [Manner::Endless, Manner::Halting] {
+        let upstream = Recorder::start(manner).await;
+        let settings = [("TRANSOM__GATEWAY__WRITE_TIMEOUT", SHORT)];
+        let worker = worker(Some(upstream.address), &settings).await;
+        // SETTINGS_INITIAL_WINDOW_SIZE
+        let mut client = connect(&worker, &[0, 4, 0, 0, 0, 0]).await;
+        let requests = (0..100).flat_map(|place| request(place * 2 + 1, "/", &[]));
+        client.write_all(&requests.collect::<Vec<_>>()).await.expect("sent");
+        let pings = flood_slowly(client);
+        served_meanwhile(&worker, pings).await;
+        cuts(&worker, "slow_reader", 1).await;
+    }
+}
+
+#[tokio::test]
+async fn who_asks_after_the_farewell_is_held_to_his_time_too() {
     let upstream = Recorder::start(Manner::Endless).await;
-    let settings = [("TRANSOM__GATEWAY__WRITE_TIMEOUT", SHORT)];
+    let settings =
+        [("TRANSOM__GATEWAY__IDLE_TIMEOUT", SHORT), ("TRANSOM__GATEWAY__WRITE_TIMEOUT", SHORT)];
     let worker = worker(Some(upstream.address), &settings).await;
-    // SETTINGS_INITIAL_WINDOW_SIZE
     let mut client = connect(&worker, &[0, 4, 0, 0, 0, 0]).await;
-    let requests: Vec<_> = (0..100).flat_map(|place| request(place * 2 + 1, "/", &[])).collect();
-    client.write_all(&requests).await.expect("sent");
-    let pings = flood_slowly(client);
-    served_meanwhile(&worker, pings).await;
+    until(&mut client, |frame| frame.kind == GOAWAY).await;
+    client.write_all(&request(1, "/", &[])).await.expect("sent");
+    served_meanwhile(&worker, flood_slowly(client)).await;
     cuts(&worker, "slow_reader", 1).await;
 }
 
@@ -256,6 +272,18 @@ async fn a_connection_that_only_pings_is_idle() {
     assert_eq!(status(&answer), Some(200), "{answer:?}");
     served_meanwhile(&worker, flood_slowly(client)).await;
     cuts(&worker, "idle", 1).await;
+}
+
+/// A load balancer opens connections before it has a request for them.
+#[tokio::test]
+async fn a_connection_that_was_opened_in_advance_is_held_to_the_time_of_an_idle_one() {
+    let settings = [("TRANSOM__GATEWAY__HEADER_TIMEOUT", SHORT)];
+    let worker = worker(None, &settings).await;
+    let mut client = connect(&worker, &[]).await;
+    sleep(SHORT_TIME * 2).await;
+    client.write_all(&request(1, "/", &[])).await.expect("sent");
+    let answer = until(&mut client, |frame| frame.kind == HEADERS).await;
+    assert_eq!(status(&answer), Some(200), "{answer:?}");
 }
 
 #[tokio::test]

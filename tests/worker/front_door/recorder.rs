@@ -2,16 +2,22 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
+use tokio::time::sleep;
 
 /// What an upstream does with a request whose head has come.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Manner {
     /// Answers 200 and closes, when the body has come.
     Answer,
+    /// Answers 200 as soon as the head has come, and goes on taking the body.
+    Early,
+    /// Answers 200, the body a little after the head; the connection stays.
+    Halting,
     /// Sends a response that has no end.
     Endless,
     /// Never answers.
@@ -72,6 +78,9 @@ async fn serve(
             Ok(0) | Err(_) => break,
             Ok(_) => heard.lock().expect("a lock")[place] = request.clone(),
         }
+        if matches!(manner, Manner::Early) && request.ends_with(b"\r\n\r\n") {
+            let _ended = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+        }
     }
     if !is_whole(&request) {
         return;
@@ -87,10 +96,13 @@ async fn answer(stream: &mut TcpStream, manner: Manner) -> std::io::Result<()> {
             let response = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
             stream.write_all(response).await
         }
-        Manner::Silent => {
-            let mut rest = Vec::new();
-            stream.read_to_end(&mut rest).await.map(drop)
+        Manner::Halting => {
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n").await?;
+            sleep(Duration::from_millis(100)).await;
+            stream.write_all(b"ok").await?;
+            stream.read_to_end(&mut Vec::new()).await.map(drop)
         }
+        Manner::Silent | Manner::Early => stream.read_to_end(&mut Vec::new()).await.map(drop),
         Manner::Endless => {
             stream.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n").await?;
             loop {

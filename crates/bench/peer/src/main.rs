@@ -11,6 +11,7 @@ mod wire;
 
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, ValueEnum};
@@ -34,12 +35,12 @@ enum Peer {
         #[arg(long)]
         second: u32,
     },
-    /// Decide in this process, on 60 a minute and 2 a second, and print how many ns it took
+    /// Decide in this process, on 60 a minute and 2 a second, and print decisions, admissions and ns
     Time {
         /// How many callers ask
         callers: u32,
-        /// How often each of them does
-        times: u32,
+        /// For how many ms after each has asked once; 0: count that first time
+        lasts_ms: u64,
         /// From how many threads
         threads: usize,
     },
@@ -68,19 +69,19 @@ fn run(peer: &Peer) -> Result<()> {
         Peer::Serve { kind, redis, minute, second } => handler::serve(async {
             let limits = [(*minute, 60), (*second, 1)];
             Ok(match kind {
-                Kind::LimitadorMemory => handler::routes(InMemory::new(limits)),
+                Kind::LimitadorMemory => handler::routes(InMemory::new(limits)?),
                 Kind::LimitadorRedis => {
                     let url = redis.as_deref().context("--redis: this handler needs one")?;
                     handler::routes(OnRedis::open(url, limits).await?)
                 }
             })
         }),
-        Peer::Time { callers, times, threads } => {
+        Peer::Time { callers, lasts_ms, threads } => {
             let callers: Vec<_> = (0..*callers).map(timed::user).collect();
-            let limiter = InMemory::new([(60, 60), (2, 1)]);
+            let limiter = InMemory::new([(60, 60), (2, 1)])?;
             let check: timed::Check = Box::new(move |caller| limiter.check(caller));
-            let took = timed::run(&check, &callers, *times, *threads)?;
-            Ok(writeln!(std::io::stdout(), "{}", took.as_nanos())?)
+            let ran = timed::run(&check, &callers, Duration::from_millis(*lasts_ms), *threads)?;
+            Ok(writeln!(std::io::stdout(), "{ran}")?)
         }
     }
 }

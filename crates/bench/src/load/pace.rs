@@ -33,8 +33,13 @@ pub(crate) struct Schedule {
     open: Option<Arc<Open>>,
 }
 
-/// Requests at a constant rate. A thread of its own lets them go when they are due, since the
-/// timers of the runtime are no finer than a millisecond. It ends when nobody waits any more.
+/// Requests that are due are let go so often. A wake-up for each one would take more of the cores
+/// that all share than the request does.
+const STEP: Duration = Duration::from_micros(250);
+
+/// Requests at a constant rate. A thread of its own lets them go when they are due, in steps of
+/// [`STEP`], since the timers of the runtime are no finer than a millisecond. It ends when nobody
+/// waits any more.
 #[derive(Debug)]
 struct Open {
     period: Duration,
@@ -72,13 +77,12 @@ impl Schedule {
         (number < open.requests).then(|| self.started + open.after(number))
     }
 
-    /// Whether a request that was due, and is answered now, is inside what is measured. At a
-    /// constant rate every request that was due is, however late its answer.
-    pub(crate) fn counts(&self, due: Instant, answered: Instant) -> bool {
-        match self.open {
-            Some(_) => due < self.until,
-            None => answered < self.until,
-        }
+    /// Whether a request that was due, and is answered now, is inside what is measured from a time
+    /// on. At a constant rate every request that was due is, however late its answer; in a closed
+    /// loop every one that is answered, whenever it was sent.
+    pub(crate) fn counts(&self, from: Instant, due: Instant, answered: Instant) -> bool {
+        let counted_at = if self.open.is_some() { due } else { answered };
+        (from..self.until).contains(&counted_at)
     }
 }
 
@@ -88,17 +92,21 @@ impl Open {
         Duration::from_nanos(period.saturating_mul(number))
     }
 
-    /// The thread: one permit for each request when it is due, and one more for each connection,
+    /// The thread: one permit for each request that is due, and one more for each connection,
     /// so that all of them learn of the end. `None` where all of them are gone before.
     fn let_go(open: &Weak<Self>, started: Instant, connections: usize) -> Option<()> {
-        let requests = open.upgrade()?.requests;
-        for number in 0..requests {
+        let (requests, mut number) = (open.upgrade()?.requests, 0);
+        let mut woke = started;
+        while number < requests {
             let due = started + open.upgrade()?.after(number);
-            let now = Instant::now();
-            if due > now {
-                std::thread::sleep(due - now);
+            std::thread::sleep(due.max(woke + STEP).saturating_duration_since(Instant::now()));
+            woke = Instant::now();
+            let open = open.upgrade()?;
+            let before = number;
+            while number < requests && started + open.after(number) <= woke {
+                number += 1;
             }
-            open.upgrade()?.due.add_permits(1);
+            open.due.add_permits(usize::try_from(number - before).unwrap_or(usize::MAX));
         }
         open.upgrade()?.due.add_permits(connections);
         Some(())

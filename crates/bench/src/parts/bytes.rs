@@ -49,9 +49,8 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
     let head = ["limit a minute", "keys, bytes", "all, bytes", "keys, bytes a unit", "identities"];
     section.table(&head, &rows);
     let title = "Bytes in Redis for an identity that has used all of its minute";
-    let axes =
-        Axes { title, x: "limit a minute", y: "bytes", marks: &[], log_x: true, log_y: true };
-    let line = Line { name: "keys".to_owned(), points };
+    let axes = Axes { title, x: "limit a minute", y: "bytes", log_x: true, log_y: true };
+    let line = Line { name: "keys".to_owned(), points, ranges: vec![] };
     plot::lines(&bench.plots.join("bytes.svg"), axes, &[line])?;
     section.plot("bytes.svg", title);
     Ok(section)

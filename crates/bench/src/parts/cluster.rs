@@ -3,15 +3,13 @@
 
 use anyhow::{Context as _, Result};
 use redis::aio::MultiplexedConnection;
-use redis::cmd;
 use transom_core::Limits;
 use transom_tests::RedisServer;
 use transom_tests::cluster::Cluster;
 use transom_tests::fleet::Fleet;
 
-use super::connect;
-use super::script::evalsha;
 use super::system::{self, System};
+use super::{calls, connect};
 use crate::bench::Bench;
 use crate::load::{CALM_KEYS, Lapses, Traffic};
 use crate::machine::{CANNOT_BE_MEASURED, between, cpu_ns};
@@ -63,9 +61,13 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
     }
     let mut spent: Vec<Spent> = cases.iter().map(|_| Spent::default()).collect();
     for number in 0..bench.rounds() {
-        for (case, spent) in cases.iter_mut().zip(&mut spent) {
+        for place in system::turns(number, cases.len()) {
+            let case = &mut cases[place];
             bench.step(number, &case.system.name);
-            round(bench, case, spent).await?;
+            for node in &case.nodes {
+                system::empty(node).await?;
+            }
+            round(bench, case, &mut spent[place]).await?;
         }
     }
     section(bench, &cases, &spent)
@@ -83,7 +85,7 @@ async fn case<'a>(name: &str, nodes: Vec<&'a RedisServer>, fleet: &Fleet) -> Res
 
 async fn round(bench: &mut Bench, case: &mut Case<'_>, spent: &mut Spent) -> Result<()> {
     for connection in &mut case.connections {
-        cmd("CONFIG").arg("RESETSTAT").exec_async(connection).await?;
+        calls::reset(connection).await?;
     }
     let pids: Option<Vec<u32>> = case.nodes.iter().map(|node| node.pid()).collect();
     let pids = pids.context("servers that run as processes")?;
@@ -110,7 +112,7 @@ async fn round(bench: &mut Bench, case: &mut Case<'_>, spent: &mut Spent) -> Res
     spent.lapses = spent.lapses.and(tally.lapses);
     let mut calls = 0;
     for connection in &mut case.connections {
-        calls += evalsha(connection).await?.map_or(0, |(calls, _)| calls);
+        calls += calls::evalsha(connection).await?.map_or(0, |(calls, _)| calls);
     }
     spent.calls_per_mille.push(calls * 1_000 / decisions);
     Ok(())

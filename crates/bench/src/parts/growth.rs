@@ -1,13 +1,15 @@
 //! How a worker's rate changes with what there is more of.
 
-mod fill;
+#![expect(clippy::float_arithmetic, reason = "places on a drawing, not limits or times")]
+
+mod commands;
 
 use anyhow::Result;
 use transom_core::Limits;
 use transom_tests::RedisServer;
 use transom_tests::fleet::Fleet;
 
-use self::fill::{Fill, fill};
+use super::fill::{Fill, fill};
 use super::system::{self, Reached, System};
 use crate::args::Kind;
 use crate::bench::Bench;
@@ -16,7 +18,7 @@ use crate::must::Figure;
 use crate::plot::{self, Axes, Line, place};
 use crate::process::{Handler, Program};
 use crate::report::Section;
-use crate::stats::{PerMille, grouped};
+use crate::stats::grouped;
 
 /// A limit that nobody reaches.
 const AMPLE: Limits = Limits { minute: 100_000, second: 100_000 };
@@ -64,10 +66,12 @@ async fn keys(bench: &mut Bench, redis: &RedisServer, section: &mut Section) -> 
     }
     section.say(
         "**Keys.** Each identity is in Redis before a round begins; all are admitted. The fewer \
-         there are, the more units their windows hold at the end of a round: what the rate is to \
-         the number of keys.",
+         there are, the more units their windows hold at the end of a round: some sixty with a \
+         thousand keys, one or two with a million. So the first row decides on fuller windows; \
+         the last but one is as empty as the last.",
     );
-    show(bench, section, &cases, &reached, "keys", "identities")
+    show(bench, section, &cases, &reached, "keys", "identities")?;
+    commands::measure(bench, redis, section, &cases).await
 }
 
 async fn limits(bench: &mut Bench, redis: &RedisServer, section: &mut Section) -> Result<()> {
@@ -93,8 +97,7 @@ async fn limits(bench: &mut Bench, redis: &RedisServer, section: &mut Section) -
     section.say(
         "**Limits.** Each window holds half of its limit before a round begins, evenly spread over \
          the minute. There are fewer identities the higher the limit, so that all windows together \
-         hold as many units, and about as many leave each of them as are admitted. As many a \
-         second as a minute.",
+         hold as many units, of which 8,000 leave in a second. As many a second as a minute.",
     );
     show(bench, section, &cases, &reached, "limits", "limit a minute")
 }
@@ -175,10 +178,11 @@ fn decide(name: &str, fleet: &Fleet, callers: u32, limits: Limits) -> System {
 async fn sweep(bench: &mut Bench, redis: &RedisServer, cases: &[Case]) -> Result<Vec<Reached>> {
     let mut reached: Vec<Reached> = cases.iter().map(|_| Reached::default()).collect();
     for number in 0..bench.rounds() {
-        for (case, reached) in cases.iter().zip(&mut reached) {
+        for place in system::turns(number, cases.len()) {
+            let case = &cases[place];
             bench.step(number, &case.system.name);
             fill(redis, PREFIX, case.fill).await?;
-            system::round(bench, redis, &case.system, reached).await?;
+            system::round(bench, redis, &case.system, &mut reached[place]).await?;
         }
     }
     Ok(reached)
@@ -198,15 +202,20 @@ fn show(
     x: &str,
 ) -> Result<()> {
     table(section, cases, reached);
-    let ratio = |own: &Reached| own.rate.against(&reached[0].rate);
-    let percent = |PerMille(value): PerMille| place(value / 10);
-    let points = (0..).zip(reached).map(|(at, own)| (place(at), percent(ratio(own)))).collect();
-    let marks: Vec<_> = cases.iter().map(|case| grouped(case.x)).collect();
+    let percent = |per_mille: u64| place(per_mille) / 10.0;
+    let (mut points, mut ranges) = (Vec::new(), Vec::new());
+    for (case, own) in cases.iter().zip(reached) {
+        let rounds = own.rate.ratios(&reached[0].rate);
+        let (lowest, highest) = rounds.range();
+        points.push((place(case.x), percent(rounds.median())));
+        ranges.push((percent(lowest), percent(highest)));
+    }
     let title = format!("Decisions a second by {x}, first = 100");
-    let axes =
-        Axes { title: &title, x, y: "% of the first", marks: &marks, log_x: false, log_y: false };
+    // By factors, where that is how the cases grow.
+    let log_x = cases.iter().all(|case| case.x > 0);
+    let axes = Axes { title: &title, x, y: "% of the first", log_x, log_y: false };
     let file = format!("growth-{name}.svg");
-    plot::lines(&bench.plots.join(&file), axes, &[Line { name: name.to_owned(), points }])?;
+    plot::lines(&bench.plots.join(&file), axes, &[Line { name: name.to_owned(), points, ranges }])?;
     section.plot(&file, &title);
     Ok(())
 }

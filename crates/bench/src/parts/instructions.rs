@@ -6,6 +6,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 use clap::ValueEnum as _;
 
+use super::script;
 use crate::bench::Bench;
 use crate::hot::Function;
 use crate::report::Section;
@@ -14,7 +15,7 @@ use crate::stats::grouped;
 /// Two runs of one function differ by so many calls; what comes before the first is in both.
 const FEW: u64 = 1_000;
 
-pub(super) fn measure(bench: &mut Bench) -> Result<Section> {
+pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
     let more: u64 = bench.either(20_000, 1_000);
     let mut section = Section::new("Instructions");
     section.say(
@@ -32,20 +33,35 @@ pub(super) fn measure(bench: &mut Bench) -> Result<Section> {
         rows.push(vec![help, grouped(many.saturating_sub(few) / more)]);
     }
     section.table(&["", "instructions a call"], &rows);
+    script::count(bench, &mut section).await?;
     Ok(section)
 }
 
 /// Instructions of a run of this binary that calls a function so often.
 fn counted(folder: &Path, function: &str, calls: u64) -> Result<u64> {
-    let ran = Command::new("valgrind")
-        .arg("--tool=callgrind")
-        .arg(format!("--callgrind-out-file={}", folder.join("callgrind.out").display()))
+    let ran = callgrind(folder)
         .arg(std::env::current_exe()?)
         .args(["hot", function, &calls.to_string()])
         .output()
-        .context("valgrind is missing: install it with your packages")?;
+        .context(MISSING)?;
     let said = String::from_utf8_lossy(&ran.stderr);
     ensure!(ran.status.success(), "valgrind: {said}");
+    collected(&said)
+}
+
+/// Said where callgrind cannot be started.
+pub(super) const MISSING: &str = "valgrind is missing: install it with your packages";
+
+/// A command that counts the instructions of the program which is its next argument.
+pub(super) fn callgrind(folder: &Path) -> Command {
+    let mut command = Command::new("valgrind");
+    let out = folder.join("callgrind.out");
+    command.args(["--tool=callgrind", &format!("--callgrind-out-file={}", out.display())]);
+    command
+}
+
+/// What callgrind says that it has counted.
+pub(super) fn collected(said: &str) -> Result<u64> {
     let count = said.lines().find_map(|line| line.split_once("Collected :"));
     let count = count.and_then(|(_, count)| count.trim().parse().ok());
     count.with_context(|| format!("valgrind says no number: {said}"))

@@ -1,10 +1,14 @@
 //! Latency at constant rates, from the time at which a request was due.
 
+#![expect(clippy::float_arithmetic, reason = "places on a drawing, not limits or times")]
+
+mod cores;
+
 use anyhow::Result;
-use hdrhistogram::Histogram;
 use transom_core::Limits;
 use transom_tests::RedisServer;
 
+use self::cores::Cores;
 use super::system::{self, Reached, System};
 use crate::args::Kind;
 use crate::bench::Bench;
@@ -13,13 +17,17 @@ use crate::must::Figure;
 use crate::plot::{self, Axes, Line, place};
 use crate::process::{Handler, Program};
 use crate::report::Section;
-use crate::stats::{grouped, millis};
+use crate::stats::{Series, grouped, millis, ratio};
 
 /// Rates, in hundredths of the rate at which `decide` is saturated.
 const RATES: [u64; 4] = [25, 50, 75, 90];
 const HALF: u64 = 50;
 /// Drawn and told of.
 const QUANTILES: [f64; 7] = [0.5, 0.75, 0.9, 0.99, 0.999, 0.9999, 1.0];
+/// The place of p99 in them.
+const P99: usize = 3;
+/// One request in so many is slower than a quantile, by its place; the last one is the worst.
+const ONE_IN: [f64; QUANTILES.len() - 1] = [2.0, 4.0, 10.0, 100.0, 1_000.0, 10_000.0];
 
 pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
     let (redis, limits) = (RedisServer::process(&[]).await, Limits::DEFAULT);
@@ -27,90 +35,156 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
     let ping = Handler::start(Program::Own(Kind::Ping), &redis.url, limits)?;
     let worker = system::workers(&redis.url, "latency", limits, 1);
     let traffic = Traffic::decide(CALM_KEYS);
-    let all = || {
-        [
-            System::of_handler(&noop, traffic.clone()),
-            System::of_handler(&ping, traffic.clone()),
-            System::of_workers("decide", &worker, traffic.clone(), limits),
-        ]
-    };
-    let saturated = system::rounds(bench, &redis, &all()[2..]).await?;
-    let saturation = saturated[0].rate.median();
+    let systems = [
+        System::of_handler(&noop, traffic.clone()),
+        System::of_handler(&ping, traffic.clone()),
+        System::of_workers("decide", &worker, traffic, limits),
+    ];
+    let [.., decide] = &systems;
+    let mut saturated = Reached::default();
+    let mut cells: [[Cell; 3]; RATES.len()] = Default::default();
+    for number in 0..bench.rounds() {
+        // In each round anew, since the machine may be faster or slower then.
+        bench.step(number, "decide, saturated");
+        system::empty(&redis).await?;
+        let saturation = system::round(bench, &redis, decide, &mut saturated).await?.rate();
+        for (hundredths, cells) in RATES.into_iter().zip(&mut cells) {
+            let rate = (saturation * hundredths / 100).max(1);
+            for place in system::turns(number, systems.len()) {
+                system::empty(&redis).await?;
+                cells[place].round(bench, &redis, &systems[place], rate, number).await?;
+            }
+        }
+    }
 
     let mut section = Section::new("Latency at a constant rate");
     section.say(&format!(
         "Every request has a time at which it is due, and its latency counts from then, whether or \
          not a connection was free: a stall is charged for all that it held up. `decide` saturates \
-         at {} a second in this run (100,000 identities, 64 connections, closed loop, median). Milliseconds, all \
-         rounds together; a request that failed counts with the time after which it did. The generator wakes up by a timer of about 0.1 ms, which is in all of \
-         these.",
-        grouped(saturation)
+         at {} a second in this run (100,000 identities, 64 connections, closed loop, median); each \
+         round finds that rate anew and asks for parts of it. Milliseconds, each the median of the \
+         rounds' own; a request that failed counts with the time after which it did. The generator \
+         lets requests go in steps of 0.25 ms and a little, those that are due: the wait for that \
+         is in all of these, and at a high rate several come at once.",
+        grouped(saturated.rate.median())
     ));
-    let (mut rows, mut curves, mut spread) = (Vec::new(), Vec::new(), Vec::new());
-    for hundredths in RATES {
-        let rate = (saturation * hundredths / 100).max(1);
-        let systems = all().map(|system| system.at(rate));
-        let (reached, latencies) = rounds(bench, &redis, &systems).await?;
-        for (own, system) in reached.iter().zip(&systems) {
-            curves.push((system.name.clone(), hundredths, own.p99_ns.median()));
-        }
-        for ((latency, own), system) in latencies.iter().zip(&reached).zip(&systems) {
-            let name = format!("{}, {hundredths} % ({})", system.name, grouped(rate));
-            let at = |quantile: &f64| millis(latency.value_at_quantile(*quantile));
-            rows.push(
-                [own.lapses.behind(&name)].into_iter().chain(QUANTILES.iter().map(at)).collect(),
-            );
-        }
-        if hundredths == HALF {
-            let ratio = reached[2].p99_ns.against(&reached[1].p99_ns);
-            let lapses = reached[2].lapses.or_worse(reached[1].lapses);
-            bench.findings.ratio(Figure::TailLatency, Some(ratio), lapses);
-            spread = latencies;
-        }
+    let (mut rows, mut busy) = (Vec::new(), Vec::new());
+    for (hundredths, cell) in each(&cells) {
+        let name = format!("{}, {hundredths} % ({})", cell.system, grouped(cell.rate.median()));
+        rows.push(cell.row(&name));
+        busy.push(cell.cores.row(name, &cell.reached));
     }
-    let head = ["rate, part of saturation", "p50", "p75", "p90", "p99", "p99.9", "p99.99", "worst"];
+    let head = [
+        "rate, part of saturation",
+        "p50",
+        "p75",
+        "p90",
+        "p99",
+        "p99, lowest to highest round",
+        "p99.9",
+        "p99.99",
+        "worst",
+    ];
     section.table(&head, &rows);
-    draw_curves(bench, &mut section, &curves)?;
-    draw_spread(bench, &mut section, &spread, &all())?;
+    draw_curves(bench, &mut section, &cells)?;
+    if let Some((_, half)) = RATES.into_iter().zip(&cells).find(|(rate, _)| *rate == HALF) {
+        let [_, ping, decide] = half;
+        let lapses = decide.reached.lapses.or_worse(ping.reached.lapses);
+        let ratios = decide.latency_ns[P99].ratios(&ping.latency_ns[P99]);
+        section.say(&format!(
+            "At half of the saturation rate the p99 of *decide* was that of *ping* in the same \
+             round, times {}.",
+            ratios.each(ratio)
+        ));
+        bench.findings.ratio(Figure::TailLatency, Some(ratios), lapses);
+        draw_spread(bench, &mut section, half)?;
+    }
+    section.say(
+        "What makes the tail: a thread that could run while others are on all cores waits. Below \
+         saturation fewer requests share a call of the script, and fewer a wake-up of the worker, \
+         so that each takes more of the cores. Time of a core and time of waiting for one are for an \
+         answer, over all threads of a process.",
+    );
+    section.table(&cores::HEAD, &busy);
     Ok(section)
 }
 
-/// All rounds, and the latencies of all of them together.
-async fn rounds(
-    bench: &mut Bench,
-    redis: &RedisServer,
-    systems: &[System],
-) -> Result<(Vec<Reached>, Vec<Histogram<u64>>)> {
-    let mut reached: Vec<Reached> = systems.iter().map(|_| Reached::default()).collect();
-    let mut latencies: Vec<Option<Histogram<u64>>> = systems.iter().map(|_| None).collect();
-    for number in 0..bench.rounds() {
-        for (place, system) in systems.iter().enumerate() {
-            bench.step(number, &format!("{} at {}", system.name, system.pace));
-            let tally = system::round(bench, redis, system, &mut reached[place]).await?;
-            match &mut latencies[place] {
-                Some(all) => all.add(&tally.latency_ns)?,
-                none => *none = Some(tally.latency_ns),
-            }
-        }
-    }
-    Ok((reached, latencies.into_iter().flatten().collect()))
+/// One system at one part of the saturation rate, round by round.
+#[derive(Debug, Default)]
+struct Cell {
+    system: String,
+    rate: Series,
+    reached: Reached,
+    cores: Cores,
+    /// Of each round its own, in the order of [`QUANTILES`].
+    latency_ns: [Series; QUANTILES.len()],
 }
 
-fn draw_curves(bench: &Bench, section: &mut Section, curves: &[(String, u64, u64)]) -> Result<()> {
+impl Cell {
+    async fn round(
+        &mut self,
+        bench: &mut Bench,
+        redis: &RedisServer,
+        system: &System,
+        rate: u64,
+        number: usize,
+    ) -> Result<()> {
+        let system = system.clone().at(rate);
+        bench.step(number, &format!("{} at {}", system.name, system.pace));
+        let tally = self.cores.round(bench, redis, &system, &mut self.reached).await?;
+        self.rate.push(rate);
+        for (quantile, latency_ns) in QUANTILES.into_iter().zip(&mut self.latency_ns) {
+            latency_ns.push(tally.quantile_ns(quantile));
+        }
+        self.system = system.name;
+        Ok(())
+    }
+
+    /// The median of a quantile in ms, by its place.
+    fn at(&self, place: usize) -> f64 {
+        milliseconds(self.latency_ns[place].median())
+    }
+
+    fn row(&self, name: &str) -> Vec<String> {
+        let mut row = vec![self.reached.lapses.behind(name)];
+        row.extend(self.latency_ns.iter().map(|rounds| rounds.shown(millis)));
+        row.insert(P99 + 2, self.latency_ns[P99].shown_range(millis));
+        row
+    }
+}
+
+/// Nanoseconds as milliseconds on a drawing.
+fn milliseconds(ns: u64) -> f64 {
+    place(ns / 1_000) / 1_000.0
+}
+
+/// All cells, with their parts of the saturation rate.
+fn each(cells: &[[Cell; 3]]) -> impl Iterator<Item = (u64, &Cell)> {
+    RATES
+        .into_iter()
+        .zip(cells)
+        .flat_map(|(rate, cells)| cells.iter().map(move |cell| (rate, cell)))
+}
+
+fn draw_curves(bench: &Bench, section: &mut Section, cells: &[[Cell; 3]]) -> Result<()> {
     let mut lines: Vec<Line> = Vec::new();
-    for (name, hundredths, p99_ns) in curves {
-        let point = (place(*hundredths), place(p99_ns / 1_000));
-        match lines.iter_mut().find(|line| line.name == *name) {
-            Some(line) => line.points.push(point),
-            None => lines.push(Line { name: name.clone(), points: vec![point] }),
+    for (hundredths, cell) in each(cells) {
+        let (point, range) = (cell.at(P99), cell.latency_ns[P99].range());
+        let point = (place(hundredths), point);
+        let range = (milliseconds(range.0), milliseconds(range.1));
+        if let Some(line) = lines.iter_mut().find(|line| line.name == cell.system) {
+            line.points.push(point);
+            line.ranges.push(range);
+        } else {
+            let (points, ranges) = (vec![point], vec![range]);
+            lines.push(Line { name: cell.system.clone(), points, ranges });
         }
     }
     let title = "p99 against the rate";
     let axes = Axes {
         title,
         x: "rate, % of what saturates decide",
-        y: "p99, µs",
-        marks: &[],
+        y: "p99, ms",
         log_x: false,
         log_y: true,
     };
@@ -119,34 +193,18 @@ fn draw_curves(bench: &Bench, section: &mut Section, curves: &[(String, u64, u64
     Ok(())
 }
 
-fn draw_spread(
-    bench: &Bench,
-    section: &mut Section,
-    latencies: &[Histogram<u64>],
-    systems: &[System],
-) -> Result<()> {
-    /// One in so many is slower, and the quantile that this is.
-    const POINTS: [(f64, f64); 7] = [
-        (2.0, 0.5),
-        (4.0, 0.75),
-        (10.0, 0.9),
-        (30.0, 0.966_667),
-        (100.0, 0.99),
-        (1_000.0, 0.999),
-        (10_000.0, 0.9999),
-    ];
-    let line = |(latency, system): (&Histogram<u64>, &System)| {
-        let point =
-            |(one_in, quantile)| (one_in, place(latency.value_at_quantile(quantile) / 1_000));
-        Line { name: system.name.clone(), points: POINTS.map(point).to_vec() }
+fn draw_spread(bench: &Bench, section: &mut Section, cells: &[Cell]) -> Result<()> {
+    let line = |cell: &Cell| {
+        let points = ONE_IN.into_iter().enumerate();
+        let points = points.map(|(place, one_in)| (one_in, cell.at(place))).collect();
+        Line { name: cell.system.clone(), points, ranges: vec![] }
     };
-    let lines: Vec<Line> = latencies.iter().zip(systems).map(line).collect();
+    let lines: Vec<Line> = cells.iter().map(line).collect();
     let title = "Latency at half of the saturation rate";
     let axes = Axes {
         title,
         x: "one request in so many is slower",
-        y: "latency, µs",
-        marks: &[],
+        y: "latency, ms",
         log_x: true,
         log_y: true,
     };

@@ -1,8 +1,10 @@
 //! What is measured, part by part.
 
 mod bytes;
+mod calls;
 mod cluster;
 mod faces;
+mod fill;
 mod growth;
 mod instructions;
 mod latency;
@@ -13,13 +15,16 @@ mod script;
 mod system;
 
 use std::io::Write as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use clap::ValueEnum;
 use redis::AsyncConnectionConfig;
 use redis::aio::MultiplexedConnection;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
 use transom_tests::RedisServer;
 use transom_tests::redis_server::repository;
 
@@ -63,16 +68,30 @@ impl Part {
     /// Seconds of a whole run of it, on two cores that nothing else uses.
     const fn takes_s(self) -> u64 {
         match self {
-            Self::Script => 85,
+            Self::Script => 290,
             Self::Faces => 125,
             Self::Latency => 200,
-            Self::Memory => 120,
-            Self::Peers => 150,
-            Self::Growth => 450,
+            Self::Memory => 200,
+            Self::Peers => 225,
+            Self::Growth => 470,
             Self::Bytes => 20,
-            Self::Instructions => 10,
+            Self::Instructions => 70,
             Self::Cluster => 70,
             Self::Profile => 65,
+        }
+    }
+
+    /// Whether Transom decides in it, behind HTTP, so that over-admissions are looked for.
+    pub(crate) const fn decides(self) -> bool {
+        match self {
+            Self::Faces
+            | Self::Latency
+            | Self::Memory
+            | Self::Peers
+            | Self::Growth
+            | Self::Cluster
+            | Self::Profile => true,
+            Self::Script | Self::Bytes | Self::Instructions => false,
         }
     }
 
@@ -101,7 +120,7 @@ impl Part {
             Self::Peers => peers::measure(bench).await,
             Self::Growth => growth::measure(bench).await,
             Self::Bytes => bytes::measure(bench).await,
-            Self::Instructions => instructions::measure(bench),
+            Self::Instructions => instructions::measure(bench).await,
             Self::Cluster => cluster::measure(bench).await,
             Self::Profile => profile::measure(bench).await,
         }
@@ -150,20 +169,24 @@ pub(crate) fn measure(args: &Args) -> Result<()> {
     let mut bench = Bench::new(args.quick, places.page.join("benchmarks"))?;
     let parts: Vec<Part> =
         Part::all().filter(|part| args.only.is_empty() || args.only.contains(part)).collect();
-    let mut results =
-        if args.only.is_empty() { Results::default() } else { Results::read(&places.results)? };
+    let (mut results, revision) = (Results::read(&places.results)?, machine::revision());
     let mut failed = Vec::new();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     for (number, part) in parts.iter().enumerate() {
         let expected = if args.quick { "seconds".to_owned() } else { minutes(part.takes_s()) };
         bench.begin(format!("{} ({} of {}, {expected})", part.name(), number + 1, parts.len()));
         let (at, started) = (machine::time(), Instant::now());
-        match runtime.block_on(part.measure(&mut bench)) {
+        match outcome(&runtime, part.measure(&mut bench)) {
+            Err(Ended::Stopped) => {
+                bench.end();
+                bail!("stopped; what was measured before stays");
+            }
             Ok(section) => {
                 let (title, text, not_measured) = section.into_parts();
                 let measured = Measured {
                     at,
                     took_s: started.elapsed().as_secs(),
+                    revision: revision.clone(),
                     machine: machine::description(),
                     redis: redis.clone(),
                     rounds: bench.rounds(),
@@ -178,7 +201,7 @@ pub(crate) fn measure(args: &Args) -> Result<()> {
                 results.put(part.name(), measured);
                 results.write(&places.results)?;
             }
-            Err(error) => failed.push(format!("{}: {error:#}", part.name())),
+            Err(Ended::Failed(reason)) => failed.push(format!("{}: {reason}", part.name())),
         }
     }
     bench.end();
@@ -188,6 +211,46 @@ pub(crate) fn measure(args: &Args) -> Result<()> {
     writeln!(std::io::stdout(), "{}", file.display())?;
     ensure!(failed.is_empty(), "not measured: {}", failed.join("; "));
     Ok(())
+}
+
+/// How a part ends that is not measured.
+enum Ended {
+    Failed(String),
+    /// Somebody wants no more of it.
+    Stopped,
+}
+
+/// What a part has to say. What it has started ends with it, however it ends.
+fn outcome(
+    runtime: &Runtime,
+    measuring: impl Future<Output = Result<Section>>,
+) -> Result<Section, Ended> {
+    let measured = async {
+        tokio::select! {
+            biased;
+            why = stopped() => Err(why),
+            measured = measuring => measured.map_err(|error| Ended::Failed(format!("{error:#}"))),
+        }
+    };
+    // A server that does not start is a panic of what the tests share with this; it says why.
+    catch_unwind(AssertUnwindSafe(|| runtime.block_on(measured))).unwrap_or_else(|panic| {
+        let said = panic.downcast_ref::<String>().cloned();
+        let said = said.or_else(|| panic.downcast_ref::<&str>().map(|said| (*said).to_owned()));
+        Err(Ended::Failed(said.unwrap_or_else(|| "it has ended badly".to_owned())))
+    })
+}
+
+/// Returns when the process is asked to end.
+async fn stopped() -> Ended {
+    let mut terminate = match signal(SignalKind::terminate()) {
+        Ok(terminate) => terminate,
+        Err(error) => return Ended::Failed(error.to_string()),
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+    Ended::Stopped
 }
 
 /// Where a run writes.
@@ -202,12 +265,11 @@ struct Places {
 impl Places {
     /// Of what was asked for: a quick run leaves the page of the repository alone.
     fn of(args: &Args) -> Self {
-        let target = repository().join("target/bench");
-        let (page, results) = match (&args.out, args.quick) {
-            (Some(out), _) => (out.clone(), out.clone()),
-            (None, true) => (target.join("quick"), target.join("quick")),
-            (None, false) => (repository().join("docs"), target),
+        let page = match (&args.out, args.quick) {
+            (Some(out), _) => out.clone(),
+            (None, true) => repository().join("target/bench/quick"),
+            (None, false) => repository().join("docs"),
         };
-        Self { page, results: results.join("results.json") }
+        Self { results: page.join("benchmarks/results.json"), page }
     }
 }

@@ -1,6 +1,7 @@
 //! Limiters on Redis behind the same handler and the same load: how fast, and how exact.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use futures_util::future::try_join_all;
@@ -8,12 +9,11 @@ use transom_core::Limits;
 use transom_tests::RedisServer;
 use transom_tests::fleet::Fleet;
 
-use super::connect;
 use super::system::{self, System};
 use crate::args::Kind;
 use crate::bench::Bench;
 use crate::load::{
-    CALM_KEYS, CONNECTIONS, Connection, Face, KEYS, Lapses, Traffic, decide_request,
+    CALM_KEYS, CONNECTIONS, Connection, Face, KEYS, Lapses, Load, Pace, Traffic, decide_request,
 };
 use crate::must::Figure;
 use crate::peer;
@@ -43,11 +43,13 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
         .iter()
         .map(|peer| Handler::start(*peer, &redis.url, limits))
         .collect::<Result<_>>()?;
+    let noop = Handler::start(Program::Own(Kind::Noop), &redis.url, limits)?;
     let systems = |callers| {
         let traffic = Traffic::decide(callers);
         let own = System::of_workers("transom", &worker, traffic.clone(), limits);
-        let peers = handlers.iter().map(|it| System::of_handler(it, traffic.clone()));
-        [own].into_iter().chain(peers).collect::<Vec<_>>()
+        let others = handlers.iter().chain([&noop]);
+        let others = others.map(|it| System::of_handler(it, traffic.clone()));
+        [own].into_iter().chain(others).collect::<Vec<_>>()
     };
     let (busy, calm) = (systems(KEYS), systems(CALM_KEYS));
     section.say(
@@ -57,7 +59,10 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
          that storage alone. *two-steps* stands for it: the same fixed windows in two round trips \
          on a connection that all share, without the crate's own work. *textbook* takes a \
          connection out of a deadpool for every request and calls a plain script on two sorted \
-         sets. All stand behind the same handler. The ratio is to the first of them.",
+         sets. All stand behind the same handler, and all clients of Redis are without Nagle's \
+         algorithm. *noop* is that handler with no \
+         limiter, so that no limiter behind it can have a higher ratio. The ratio is to the first \
+         peer.",
     );
     let reached = system::rounds(bench, &redis, &busy).await?;
     if peers.len() == PEERS.len() {
@@ -65,14 +70,52 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
     }
     section.say("20,000 identities:");
     system::table(&mut section, system::names(&busy), &reached, 1);
-    let title = "Answers a second against the first peer on Redis";
-    plot::bars(&bench.plots.join("peers.svg"), title, &system::ratio_bars(&busy, &reached, 1))?;
-    section.plot("peers.svg", title);
+    let title = format!("Answers a second against {}", busy[1].name);
+    plot::bars(&bench.plots.join("peers.svg"), &title, &system::ratio_bars(&busy, &reached, 1))?;
+    section.plot("peers.svg", &title);
     let reached = system::rounds(bench, &redis, &calm).await?;
     section.say("100,000 identities, so that hardly any is denied:");
     system::table(&mut section, system::names(&calm), &reached, 1);
     over_admission(bench, &redis, peers, &mut section).await?;
+    sliding(bench, &redis, &mut section).await?;
     Ok(section)
+}
+
+/// Few callers that never stop, for longer than a minute: the windows slide, and the minute's is
+/// the one that denies.
+async fn sliding(bench: &mut Bench, redis: &RedisServer, section: &mut Section) -> Result<()> {
+    const CALLERS: u32 = 50;
+    let limits = Limits { minute: 20, second: 5 };
+    system::empty(redis).await?;
+    let workers: Fleet = system::workers(&redis.url, "sliding", limits, 2);
+    let lasts = bench.either(Duration::from_secs(75), Duration::from_secs(3));
+    bench.step(0, &format!("callers that never stop, {} s", lasts.as_secs()));
+    let load = Load {
+        servers: workers.check_addresses(),
+        traffic: Traffic::decide(CALLERS),
+        connections: CONNECTIONS,
+        pace: Pace::PerSecond(2_000),
+        warm_up: Duration::ZERO,
+        lasts,
+    };
+    let tally = load.run().await?;
+    let above = tally.above(|_| limits);
+    bench.findings.add(Figure::OverAdmitted, above, tally.lapses);
+    let admitted = tally.answered - tally.denied;
+    let by_minute = u64::from(limits.minute) * (1 + lasts.as_secs() / 60);
+    let due = u64::from(CALLERS) * by_minute.min(u64::from(limits.second) * lasts.as_secs());
+    section.say(&format!(
+        "Windows that slide: {CALLERS} callers ask two workers 2,000 times a second for {} s, at {} a \
+         minute and {} a second. Of {} requests {} were admitted, {above} above the limits; {} are due \
+         where each caller takes all that it may as soon as it may.",
+        lasts.as_secs(),
+        limits.minute,
+        limits.second,
+        grouped(tally.answered),
+        grouped(admitted),
+        grouped(due)
+    ));
+    Ok(())
 }
 
 /// Many callers at once on one key after the other.
@@ -98,7 +141,7 @@ async fn over_admission(
     rows.push(found.row("transom, two workers", keys));
     for peer in peers {
         // Its keys of before are those of the load.
-        redis::cmd("FLUSHALL").exec_async(&mut connect(redis).await?).await?;
+        system::empty(redis).await?;
         let one = Handler::start(*peer, &redis.url, TIGHT)?;
         let other = Handler::start(*peer, &redis.url, TIGHT)?;
         let name = format!("{}, two processes", peer.name());

@@ -1,12 +1,11 @@
 //! Where the time of an answer goes: the cores' time in each process, and the bound that it sets.
 
 use anyhow::{Context as _, Result, ensure};
-use redis::cmd;
 use transom_core::Limits;
 use transom_tests::RedisServer;
 
+use super::calls;
 use super::connect;
-use super::script::evalsha;
 use super::system::{self, System};
 use crate::args::Kind;
 use crate::bench::Bench;
@@ -50,9 +49,11 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
     ];
     let mut spent: Vec<Spent> = systems.iter().map(|_| Spent::default()).collect();
     for number in 0..bench.rounds() {
-        for (system, spent) in systems.iter().zip(&mut spent) {
+        for place in system::turns(number, systems.len()) {
+            let system = &systems[place];
             bench.step(number, &system.name);
-            round(bench, &redis, system, spent).await?;
+            system::empty(&redis).await?;
+            round(bench, &redis, system, &mut spent[place]).await?;
         }
     }
 
@@ -61,30 +62,38 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
         "Time of a core for one answer, in µs, in a closed loop: in the program and, after the +, \
          in the kernel for it (`/proc/PID/stat`). Generator, server and Redis share {0} cores, so \
          that no system can answer more often than {0} / (sum of the three); *of the bound* is how \
-         much of that was reached. *script* is `INFO commandstats` of EVALSHA, which is part of \
-         Redis' time in the program.",
+         much of that was reached. All are medians of the rounds by themselves. *script* is \
+         `INFO commandstats` of EVALSHA: by the clock, so that waiting for a core is in it. In the \
+         load of *decide* an identity comes again after seconds, \
+         when the key of its second has expired: it is made and deleted for each decision, which \
+         takes Redis longer than under *The script*.",
         cores()
     ));
     let rows: Vec<_> = systems.iter().zip(&spent).map(|(it, spent)| spent.row(&it.name)).collect();
     section.table(&HEAD, &rows);
     section.say(
         "What the bounds ask for: an answer may take as long as that of the handler it is held \
-         against, divided by the ratio, if the cores are used alike.",
+         against, divided by the ratio, if the cores are used alike. *Without a limiter* is what is \
+         left where the worker does no more than noop, parse and answer: generator and server of \
+         noop, and Redis as it is.",
     );
     let against = [
         (Figure::PingHandler, "decide, against ping", DECIDE, PING),
         (Figure::HotKey, "one hot key, against noop", HOT, NOOP),
     ];
     let rows = against.map(|(figure, name, own, base)| {
+        let ([generator, server, _], [.., redis]) = (spent[NOOP].parts_ns(), spent[own].parts_ns());
+        let least = generator + server + redis;
         let (own, base) = (spent[own].sum_ns.median(), spent[base].sum_ns.median());
         let most = base * 1_000 / figure.ratio().max(1);
-        let [own_us, base_us, most_us] = [own, base, most].map(micros);
-        let (asked, at_hand) = (PerMille(figure.ratio()), PerMille(base * 1_000 / own.max(1)));
-        let numbers = [own_us, base_us, asked.to_string(), most_us, at_hand.to_string()];
+        let ratio_of = |sum: u64| PerMille(base * 1_000 / sum.max(1)).to_string();
+        let [own_us, base_us, most_us, least_us] = [own, base, most, least].map(micros);
+        let asked = PerMille(figure.ratio()).to_string();
+        let (at_hand, at_best) = (ratio_of(own), ratio_of(least));
+        let numbers = [own_us, base_us, asked, most_us, at_hand, least_us, at_best];
         [name.to_owned()].into_iter().chain(numbers).collect()
     });
-    let head = ["", "µs", "µs of the handler", "ratio asked", "µs at most", "ratio of the sums"];
-    section.table(&head, &rows);
+    section.table(&ASKED_HEAD, &rows);
     draw(bench, &mut section, &systems, &spent)?;
     Ok(section)
 }
@@ -102,7 +111,25 @@ const HEAD: [&str; 9] = [
     "answers for a call of it",
 ];
 
+/// The head of what the bounds ask for.
+const ASKED_HEAD: [&str; 8] = [
+    "",
+    "µs",
+    "µs of the handler",
+    "ratio asked",
+    "µs at most",
+    "ratio of the sums",
+    "µs without a limiter",
+    "ratio without a limiter",
+];
+
 impl Spent {
+    /// Of generator, server and Redis.
+    fn parts_ns(&self) -> [u64; 3] {
+        let parts = |place: usize| self.user_ns[place].median() + self.kernel_ns[place].median();
+        [0, 1, 2].map(parts)
+    }
+
     fn row(&self, name: &str) -> Vec<String> {
         let most = bound(self.sum_ns.median());
         let mut row = vec![self.lapses.behind(name)];
@@ -130,7 +157,7 @@ async fn round(
     spent: &mut Spent,
 ) -> Result<()> {
     let mut connection = connect(redis).await?;
-    cmd("CONFIG").arg("RESETSTAT").exec_async(&mut connection).await?;
+    calls::reset(&mut connection).await?;
     let redis_pid = redis.pid().context("a server that runs as a process")?;
     let times = || {
         let mut servers = system.pids.iter().map(|pid| CpuTime::of(*pid));
@@ -154,7 +181,7 @@ async fn round(
     spent.rate.push(tally.rate());
     spent.lapses = spent.lapses.and(tally.lapses);
     // What asks Redis nothing calls no script.
-    let (calls, script_us) = evalsha(&mut connection).await?.unwrap_or_default();
+    let (calls, script_us) = calls::evalsha(&mut connection).await?.unwrap_or_default();
     spent.script_ns.push(script_us * 1_000 / answers);
     spent.decisions_a_call.push(answers * 1_000 / calls.max(1) * u64::from(calls > 0));
     Ok(())
@@ -164,10 +191,10 @@ fn draw(bench: &Bench, section: &mut Section, systems: &[System], spent: &[Spent
     let bars: Vec<_> = systems
         .iter()
         .zip(spent)
-        .map(|(system, own)| {
-            let parts = own.user_ns.iter().zip(&own.kernel_ns);
-            let parts = parts.map(|(user, kernel)| user.median() + kernel.median()).collect();
-            Bar { name: system.name.clone(), parts, shown: micros(own.sum_ns.median()) }
+        .map(|(system, own)| Bar {
+            name: system.name.clone(),
+            parts: own.parts_ns().to_vec(),
+            shown: micros(own.sum_ns.median()),
         })
         .collect();
     let title = "Time of a core for an answer, µs";

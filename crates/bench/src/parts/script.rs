@@ -1,5 +1,6 @@
 //! What a decision costs Redis, by script, without workers and HTTP.
 
+mod instructions;
 mod kind;
 mod savings;
 
@@ -13,18 +14,20 @@ use redis::aio::MultiplexedConnection;
 use redis::{Pipeline, Value, cmd};
 use transom_tests::RedisServer;
 
-use self::kind::{ADMIT_16, GCRA, KINDS, Kind, PIPELINED, WITHOUT};
+pub(super) use self::instructions::count;
+use self::kind::{ADMIT_16, FULLER, GCRA, KINDS, Kind, PIPELINED, WITHOUT};
+use super::calls::{self, Command, EVALSHA};
 use super::connect;
+use super::fill::{Fill, fill};
+use super::system::turns;
 use crate::bench::Bench;
 use crate::load::{KEYS, Lapses};
 use crate::machine::{CANNOT_BE_MEASURED, between, cpu_ns};
 use crate::must::{Figure, Findings};
 use crate::plot;
 use crate::report::Section;
-use crate::stats::{PerMille, Series, grouped, micros};
+use crate::stats::{Series, grouped, micros, ratio};
 
-/// As `INFO commandstats` spells it.
-const EVALSHA: &str = "evalsha";
 /// Connections, each with a pipeline under way.
 const CONNECTIONS: usize = 2;
 
@@ -42,14 +45,6 @@ struct Reached {
     called: Vec<Command>,
 }
 
-/// A line of `INFO commandstats`.
-#[derive(Debug)]
-struct Command {
-    name: String,
-    calls: u64,
-    us: u64,
-}
-
 pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
     let server = RedisServer::process(&[]).await;
     let mut connections = Vec::new();
@@ -57,10 +52,17 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
         connections.push(connect(&server).await?);
     }
     let mut reached: Vec<Reached> = KINDS.iter().map(|_| Reached::default()).collect();
+    let mut fuller: Vec<Reached> = FULLER.iter().map(|_| Reached::default()).collect();
     for number in 0..bench.rounds() {
-        for (kind, reached) in KINDS.iter().zip(&mut reached) {
+        for place in turns(number, KINDS.len()) {
+            let kind = KINDS[place];
             bench.step(number, &kind.name());
-            round(bench, &server, &mut connections, *kind, reached).await?;
+            round(bench, &server, &mut connections, (kind, 0), &mut reached[place]).await?;
+        }
+        for place in turns(number, FULLER.len()) {
+            let (kind, units) = FULLER[place];
+            bench.step(number, &format!("{}, {units} units in the minute", kind.name()));
+            round(bench, &server, &mut connections, (kind, units), &mut fuller[place]).await?;
         }
     }
     find(&mut bench.findings, &reached[ADMIT_16], &reached[GCRA]);
@@ -72,13 +74,15 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
          replies included; *script µs* is what `INFO commandstats` says of EVALSHA. The ratio is \
          of decisions for a second of Redis' core, to the GCRA script that says yes or no. Both \
          GCRA scripts keep one value for one limit; the second one says what is left, and when, \
-         as admit.lua does for its two limits.",
+         as admit.lua does for its two limits. The last row calls what admit.lua has to call for \
+         every admission, answers as much, and decides nothing: what admit.lua takes beyond \
+         it is Lua, and the commands that it calls now and then.",
         grouped(u64::from(KEYS))
     ));
     let row = |(kind, own): (&Kind, &Reached)| {
         vec![
             kind.name(),
-            own.against(&reached[GCRA]).map_or_else(|| "-".to_owned(), |it| it.to_string()),
+            own.ratios(&reached[GCRA]).map_or_else(|| "-".to_owned(), |it| it.shown(ratio)),
             grouped(own.rate.median()),
             own.rate.against(&reached[GCRA].rate).to_string(),
             own.cpu_ns.shown(micros),
@@ -110,6 +114,7 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
     section.plot("script.svg", title);
     by_command(&mut section, &reached[ADMIT_16]);
     savings(&mut section, &reached);
+    when_fuller(&mut section, &fuller);
     Ok(section)
 }
 
@@ -126,7 +131,7 @@ fn by_command(section: &mut Section, admit: &Reached) {
         vec![
             command.name.to_uppercase(),
             admit.a_decision(command.calls),
-            micros(command.us * 1_000 / command.calls.max(1)),
+            micros(command.ns_a_call()),
             micros(command.us * 1_000 / admit.decisions.max(1)),
         ]
     };
@@ -139,12 +144,15 @@ fn savings(section: &mut Section, reached: &[Reached]) {
     let admit = &reached[ADMIT_16];
     section.say(
         "What the script saves: with 16 requests a call, the same script that saves one thing \
-         less. The ratio is to the script as it is.",
+         less. The ratio is to the script as it is. What a saving saves may be less than what the \
+         rounds differ by; *Instructions* counts the same without that.",
     );
     let row = |(kind, own): (&Kind, &Reached)| {
+        let ratios = own.ratios(admit)?;
         Some(vec![
             kind.name(),
-            own.against(admit)?.to_string(),
+            ratios.shown(ratio),
+            ratios.shown_range(ratio),
             own.cpu_ns.shown(micros),
             own.a_decision(own.called.iter().map(|command| command.calls).sum()),
         ])
@@ -152,6 +160,26 @@ fn savings(section: &mut Section, reached: &[Reached]) {
     let as_it_is = once((&KINDS[ADMIT_16], admit));
     let undone = KINDS.iter().zip(reached).skip(WITHOUT);
     let rows: Vec<_> = as_it_is.chain(undone).filter_map(row).collect();
+    let head =
+        ["", "ratio", "lowest to highest round", "Redis µs a decision", "commands a decision"];
+    section.table(&head, &rows);
+}
+
+/// What a decision takes where the minute's window holds half of what it may.
+fn when_fuller(section: &mut Section, fuller: &[Reached]) {
+    section.say(
+        "The same where the minute of every identity holds 30 units before the first pass, evenly \
+         spread over it. A value of GCRA is as long as before.",
+    );
+    let row = |((kind, _), own): (&(Kind, u32), &Reached)| {
+        Some(vec![
+            kind.name(),
+            own.ratios(&fuller[0])?.shown(ratio),
+            own.cpu_ns.shown(micros),
+            own.a_decision(own.called.iter().map(|command| command.calls).sum()),
+        ])
+    };
+    let rows: Vec<_> = FULLER.iter().zip(fuller).filter_map(row).collect();
     section.table(&["", "ratio", "Redis µs a decision", "commands a decision"], &rows);
 }
 
@@ -162,42 +190,45 @@ impl Reached {
         format!("{}.{:02}", hundredths / 100, hundredths % 100)
     }
 
-    /// Decisions for a second of Redis' core, against another one's; `None` where the machine does
-    /// not tell the time of a core in every round.
-    fn against(&self, base: &Self) -> Option<PerMille> {
+    /// Decisions for a second of Redis' core, against another one's in the same round; `None` where
+    /// the machine does not tell the time of a core in every round.
+    fn ratios(&self, base: &Self) -> Option<Series> {
         let all = |own: &Self| !own.rate.is_empty() && own.per_core_second.len() == own.rate.len();
-        (all(self) && all(base)).then(|| self.per_core_second.against(&base.per_core_second))
+        (all(self) && all(base)).then(|| self.per_core_second.ratios(&base.per_core_second))
     }
 }
 
 fn find(findings: &mut Findings, admit: &Reached, gcra: &Reached) {
     // The part fails with the first call that does.
-    findings.ratio(Figure::Script16, admit.against(gcra), Lapses::default());
+    findings.ratio(Figure::Script16, admit.ratios(gcra), Lapses::default());
 }
 
 async fn round(
     bench: &Bench,
     server: &RedisServer,
     connections: &mut [MultiplexedConnection],
-    kind: Kind,
+    (kind, units): (Kind, u32),
     reached: &mut Reached,
 ) -> Result<()> {
     let passes: u64 = bench.either(5, 1);
     let source = kind.source()?;
-    cmd("FLUSHALL").exec_async(&mut connections[0]).await?;
+    let identities = if units > 0 { KEYS } else { 0 };
+    fill(server, kind::PREFIX, Fill { identities, units }).await?;
     cmd("SCRIPT").arg("LOAD").arg(source).exec_async(&mut connections[0]).await?;
-    let pipelines = kind.pipelines()?;
-    // The first pass makes the keys, and is not measured.
-    pass(kind, connections, &pipelines).await?;
-    cmd("CONFIG").arg("RESETSTAT").exec_async(&mut connections[0]).await?;
+    // A set of its own for each pass: no request of the textbook's may have another one's member.
+    let sets = (0..=passes).map(|_| kind.pipelines(KEYS)).collect::<Result<Vec<_>>>()?;
+    let (first, others) = sets.split_first().context("no pass")?;
+    // It makes the keys, and is not measured.
+    pass(kind, connections, first).await?;
+    calls::reset(&mut connections[0]).await?;
     let pid = server.pid().context("a server that runs as a process")?;
     let (cpu_before, started) = (cpu_ns(pid), Instant::now());
-    for _ in 0..passes {
-        pass(kind, connections, &pipelines).await?;
+    for pipelines in others {
+        pass(kind, connections, pipelines).await?;
     }
     let (elapsed, cpu) = (started.elapsed(), between(cpu_before, cpu_ns(pid)));
     let decisions = passes * u64::from(KEYS);
-    let mut commands = commands(&mut connections[0]).await?;
+    let mut commands = calls::commands(&mut connections[0]).await?;
     let evalsha = commands.iter().position(|command| command.name == EVALSHA);
     let evalsha = commands.swap_remove(evalsha.context("no EVALSHA in INFO commandstats")?);
     let elapsed_us = u64::try_from(elapsed.as_micros())?.max(1);
@@ -208,8 +239,6 @@ async fn round(
     }
     reached.script_ns.push(evalsha.us * 1_000 / decisions);
     reached.calls_per_mille.push(evalsha.calls * 1_000 / decisions);
-    // CONFIG and INFO are of the measurement.
-    commands.retain(|command| !command.name.starts_with("config") && command.name != "info");
     (reached.decisions, reached.called) = (decisions, commands);
     Ok(())
 }
@@ -232,28 +261,6 @@ async fn pass(
     Ok(())
 }
 
-/// Calls of EVALSHA and the microseconds in them, since the statistics were reset; `None` if there
-/// was none.
-pub(super) async fn evalsha(connection: &mut MultiplexedConnection) -> Result<Option<(u64, u64)>> {
-    let commands = commands(connection).await?;
-    let evalsha = commands.iter().find(|command| command.name == EVALSHA);
-    Ok(evalsha.map(|command| (command.calls, command.us)))
-}
-
-/// What was called since the statistics were reset, by clients and by scripts.
-async fn commands(connection: &mut MultiplexedConnection) -> Result<Vec<Command>> {
-    let stats: String = cmd("INFO").arg("commandstats").query_async(connection).await?;
-    let command = |line: &str| {
-        let (name, fields) = line.strip_prefix("cmdstat_")?.split_once(':')?;
-        let field = |name: &str| {
-            let field = fields.split(',').find_map(|field| field.strip_prefix(name))?;
-            field.strip_prefix('=')?.parse().ok()
-        };
-        Some(Command { name: name.to_owned(), calls: field("calls")?, us: field("usec")? })
-    };
-    Ok(stats.lines().filter_map(command).collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -272,7 +279,8 @@ mod tests {
             findings.get(Figure::Script16).unwrap()
         };
         let lapses = Lapses::default();
-        assert_eq!(found(&[8, 4], &[10, 5]), Found::Value { value: 800, lapses });
+        let rounds = Some((800, 900));
+        assert_eq!(found(&[8, 9], &[10, 10]), Found::Value { value: 800, lapses, rounds });
         for (admit, gcra) in [(&[][..], &[][..]), (&[8, 4], &[]), (&[8], &[10, 5])] {
             assert_eq!(found(admit, gcra), Found::CannotBeMeasured);
         }

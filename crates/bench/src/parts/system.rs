@@ -3,10 +3,12 @@
 use std::net::SocketAddr;
 
 use anyhow::Result;
+use redis::cmd;
 use transom_core::Limits;
 use transom_tests::RedisServer;
 use transom_tests::fleet::{Fleet, Setup};
 
+use super::connect;
 use crate::bench::Bench;
 use crate::load::{CONNECTIONS, Lapses, Load, Pace, SPENT, SPENT_PATH, Tally, Traffic};
 use crate::machine::{between, cpu_ns};
@@ -45,7 +47,7 @@ fn config(limits: Limits) -> String {
 }
 
 /// Something that answers.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct System {
     pub(super) name: String,
     servers: Vec<SocketAddr>,
@@ -125,8 +127,8 @@ pub(super) struct Reached {
     pub(super) p99_ns: Series,
     pub(super) denied: Series,
     pub(super) lapses: Lapses,
-    server_ns: Series,
-    redis_ns: Series,
+    pub(super) server_ns: Series,
+    pub(super) redis_ns: Series,
     pub(super) generator_ns: Series,
 }
 
@@ -163,11 +165,25 @@ impl Reached {
     /// Finds the ratio of the rates for a figure.
     pub(super) fn find(&self, bench: &mut Bench, figure: Figure, base: &Self) {
         let lapses = self.lapses.or_worse(base.lapses);
-        bench.findings.ratio(figure, Some(self.rate.against(&base.rate)), lapses);
+        bench.findings.ratio(figure, Some(self.rate.ratios(&base.rate)), lapses);
     }
 }
 
-/// All rounds; in each the systems take turns.
+/// Takes all out of a server, so that nobody pays for what another one has left there.
+pub(super) async fn empty(redis: &RedisServer) -> Result<()> {
+    Ok(cmd("FLUSHALL").exec_async(&mut connect(redis).await?).await?)
+}
+
+/// The places of so many systems in one round: each round begins with the next one and goes the
+/// other way round, so that none always follows the same.
+pub(super) fn turns(number: usize, systems: usize) -> impl Iterator<Item = usize> {
+    (0..systems).map(move |turn| {
+        let step = if number.is_multiple_of(2) { turn } else { systems - turn };
+        (number + step) % systems
+    })
+}
+
+/// All rounds; in each the systems take turns, and each finds Redis empty.
 pub(super) async fn rounds(
     bench: &mut Bench,
     redis: &RedisServer,
@@ -175,9 +191,11 @@ pub(super) async fn rounds(
 ) -> Result<Vec<Reached>> {
     let mut reached: Vec<Reached> = systems.iter().map(|_| Reached::default()).collect();
     for number in 0..bench.rounds() {
-        for (system, reached) in systems.iter().zip(&mut reached) {
+        for place in turns(number, systems.len()) {
+            let system = &systems[place];
             bench.step(number, &system.name);
-            round(bench, redis, system, reached).await?;
+            empty(redis).await?;
+            round(bench, redis, system, &mut reached[place]).await?;
         }
     }
     Ok(reached)
@@ -215,11 +233,10 @@ const HEAD: [&str; 10] = [
 
 /// What a system reached, against another one.
 fn row(name: &str, reached: &Reached, base: &Reached) -> Vec<String> {
-    let (lowest, highest) = reached.rate.range();
     vec![
         reached.lapses.behind(name),
         grouped(reached.rate.median()),
-        format!("{} to {}", grouped(lowest), grouped(highest)),
+        reached.rate.shown_range(grouped),
         reached.rate.against(&base.rate).to_string(),
         millis(reached.p50_ns.median()),
         millis(reached.p99_ns.median()),
@@ -241,4 +258,15 @@ pub(super) fn ratio_bars(
         (system.name.clone(), value, PerMille(value).to_string())
     };
     systems.iter().zip(reached).map(bar).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_has_one_turn_in_a_round_and_follows_now_one_and_now_the_other() {
+        let rounds: Vec<Vec<_>> = (0..4).map(|number| turns(number, 3).collect()).collect();
+        assert_eq!(rounds, [[0, 1, 2], [1, 0, 2], [2, 0, 1], [0, 2, 1]]);
+    }
 }

@@ -1,7 +1,8 @@
 //! What decides on Redis, or only asks it.
 
 use ::redis::aio::MultiplexedConnection;
-use ::redis::{Client, Script, cmd};
+use ::redis::io::tcp::TcpSettings;
+use ::redis::{Client, IntoConnectionInfo as _, Script, cmd};
 use anyhow::Result;
 use deadpool_redis::{Config, Pool, Runtime};
 use transom_core::{Limits, Window};
@@ -12,13 +13,20 @@ use crate::scripts;
 /// Connections of the textbook's pool.
 const POOL: usize = 32;
 
+/// A connection as a worker's: Nagle's algorithm would hold a call back until the one before it is
+/// acknowledged.
+async fn connect(url: &str) -> Result<MultiplexedConnection> {
+    let tcp = TcpSettings::default().set_nodelay(true);
+    let client = Client::open(url.into_connection_info()?.set_tcp_settings(tcp))?;
+    Ok(client.get_multiplexed_async_connection().await?)
+}
+
 /// One PING for each request, on a connection that all share.
 pub(super) struct Ping(MultiplexedConnection);
 
 impl Ping {
     pub(super) async fn open(url: &str) -> Result<Self> {
-        let client = Client::open(url)?;
-        Ok(Self(client.get_multiplexed_async_connection().await?))
+        Ok(Self(connect(url).await?))
     }
 }
 
@@ -29,7 +37,8 @@ impl Decider for Ping {
     }
 }
 
-/// A connection out of the pool for each request, and the plain script on it.
+/// A connection out of the pool for each request, and the plain script on it. No call follows
+/// another one before its reply, so that Nagle's algorithm holds nothing back.
 pub(super) struct Textbook {
     pool: Pool,
     script: Script,
@@ -74,7 +83,7 @@ pub(super) struct TwoSteps {
 
 impl TwoSteps {
     pub(super) async fn open(url: &str, limits: Limits) -> Result<Self> {
-        let mut connection = Client::open(url)?.get_multiplexed_async_connection().await?;
+        let mut connection = connect(url).await?;
         let count = Script::new(scripts::COUNT);
         count.load_async(&mut connection).await?;
         Ok(Self { connection, count, limits })

@@ -105,9 +105,17 @@ mod tests {
         }
     }
 
-    fn keys_of(id: &str) -> Result<[String; 4], IdentityError> {
-        let keyspace = Keyspace::new("transom:1");
-        Ok(keyspace.of_decision(&Identity::user(id)?, &PolicyName::default()))
+    /// Those of a decision, and what they begin with, by which the node is found.
+    fn keys_of(id: &str) -> Result<[String; 5], IdentityError> {
+        let (keyspace, user) = (Keyspace::new("transom:1"), Identity::user(id)?);
+        let [minute, second] = keyspace.windows(&user, &PolicyName::default());
+        Ok([
+            minute,
+            second,
+            keyspace.overrides(&user),
+            keyspace.penalty(&user),
+            keyspace.tag(&user),
+        ])
     }
 
     #[test]

@@ -19,7 +19,8 @@ use tokio::time::Instant;
 use transom_core::{Answer, Outcome};
 
 /// Identities whose requests are in flight at once: enough to fill the calls of the limiter's two
-/// lanes, and few enough that a peek gets one of its few connections within the deadline.
+/// lanes, and few enough that peeks, each a call of its own on one connection, end within the
+/// deadline.
 const IDENTITIES_AT_ONCE: usize = 64;
 
 /// How long the requests of one identity are kept in order.

@@ -7,30 +7,40 @@
 //!
 //! The content type is not looked at. What parses is meant as JSON, and `curl -d` works as it is.
 
-use axum::Json;
+use std::error::Error;
+
 use axum::body::Body;
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{DefaultBodyLimit, FromRequest as _, Request, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use bytes::Bytes;
 use http::StatusCode;
+use http_body::Body as HttpBody;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
 use super::requests::{self, Asked};
 use super::{BODY_MAX, batch, wire};
 use crate::front::{Decided, Front, SharedFront};
-use crate::telemetry::request::Matched;
+use crate::telemetry::decided_under;
 
-/// Answers a service.
-pub(super) async fn decide(State(front): State<SharedFront>, mut request: Request) -> Response {
-    DefaultBodyLimit::max(BODY_MAX).apply(&mut request);
-    let body = match Bytes::from_request(request, &()).await {
-        Ok(body) => body,
-        Err(rejection) => return unread(&rejection),
+/// Answers a service, by the front that is there when all of its question is.
+pub(super) async fn decide<B>(front: &SharedFront, body: B) -> Response
+where
+    B: HttpBody<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>,
+{
+    let body = match Limited::new(body, BODY_MAX).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) if error.is::<LengthLimitError>() => {
+            let message = format!("body: it has more than {BODY_MAX} bytes");
+            return wire::problem(StatusCode::PAYLOAD_TOO_LARGE, &message);
+        }
+        Err(_) => {
+            let message = "body: it could not be read to its end";
+            return wire::problem(StatusCode::BAD_REQUEST, message);
+        }
     };
-    let front = front.load_full();
+    let front = &*front.load_full();
     match Asked::read(&body, front.identities.ipv6_prefix()) {
-        Ok(Asked::One(request)) => one(&front, request).await,
-        Ok(Asked::Many(requests)) => many(&front, requests).await,
+        Ok(Asked::One(request)) => one(front, request).await,
+        Ok(Asked::Many(requests)) => many(front, requests).await,
         Err(error) => wire::problem(StatusCode::BAD_REQUEST, &error.to_string()),
     }
 }
@@ -38,12 +48,11 @@ pub(super) async fn decide(State(front): State<SharedFront>, mut request: Reques
 async fn one(front: &Front, request: requests::Request) -> Response {
     let answer = request.ask(front).await;
     let decided = Decided { identity: request.identity, answer };
-    let mut response = match undecided(front, &decided) {
+    decided_under(&decided.answer.policy.name);
+    match wire::undecided(front, &decided) {
         Some(refusal) => refusal.map(Body::from),
-        None => Json(wire::Reply::new(&decided)).into_response(),
-    };
-    response.extensions_mut().insert(Matched(decided.answer.policy.name.clone()));
-    response
+        None => wire::reply(&decided),
+    }
 }
 
 async fn many(front: &Front, requests: Vec<requests::Request>) -> Response {
@@ -55,28 +64,5 @@ async fn many(front: &Front, requests: Vec<requests::Request>) -> Response {
         .zip(answers)
         .map(|(requests::Request { identity, .. }, answer)| Decided { identity, answer })
         .collect();
-    let item = |decided| match undecided(front, decided) {
-        Some(refusal) => wire::Item::Refused { error: wire::Refused::of(&refusal) },
-        None => wire::Item::Reply(wire::Reply::new(decided)),
-    };
-    Json(wire::Replies { results: decided.iter().map(item).collect() }).into_response()
-}
-
-/// The refusal of a request for want of a decision; a denial is none.
-fn undecided(front: &Front, decided: &Decided) -> Option<Response<Bytes>> {
-    match decided.answer.decision() {
-        Some(_) => None,
-        None => front.refusal(decided),
-    }
-}
-
-/// A body that is too long, or broke off.
-fn unread(rejection: &BytesRejection) -> Response {
-    match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => {
-            let message = format!("body: it has more than {BODY_MAX} bytes");
-            wire::problem(StatusCode::PAYLOAD_TOO_LARGE, &message)
-        }
-        _ => wire::problem(StatusCode::BAD_REQUEST, "body: it could not be read to its end"),
-    }
+    wire::replies(front, &decided)
 }

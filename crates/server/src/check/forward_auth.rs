@@ -9,7 +9,8 @@
 //!
 //! An allowed answer is 200 and not 204, since Envoy takes nothing else. nginx passes on no
 //! refusal but 401 and 403, and makes 500 of any other, so its profile refuses with 403; what it
-//! would have been is in `X-RateLimit-Status`, and the fields and the body stay as they are.
+//! would have been is in `X-RateLimit-Status`, and the fields and the body stay as they are. Nor
+//! does it pass on a body, but it can make one of a field: `X-RateLimit-Body` holds the same JSON.
 //!
 //! The body of a request is never read, and a HEAD request is answered as any other, without a
 //! body.
@@ -19,15 +20,20 @@ use std::net::{IpAddr, SocketAddr};
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::response::Response;
-use http::{HeaderName, StatusCode};
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::profile::{Original, Profile};
 use super::wire;
 use crate::front::{Asked, Front, SharedFront};
-use crate::telemetry::request::Matched;
+use crate::telemetry::decided_under;
 
 /// The status that a refusal would have but for nginx.
 const REFUSED_AS: HeaderName = HeaderName::from_static("x-ratelimit-status");
+/// The body that nginx would else not see.
+const REFUSED_WITH: HeaderName = HeaderName::from_static("x-ratelimit-body");
+/// The longest body in a field, in bytes: nginx takes a head of one page of memory, 4 KiB.
+const BODY_IN_FIELD_MAX: usize = 2048;
 
 /// Answers a proxy.
 pub(super) async fn check(State(front): State<SharedFront>, request: Request) -> Response {
@@ -41,7 +47,8 @@ pub(super) async fn check(State(front): State<SharedFront>, request: Request) ->
         Ok((profile, original)) => {
             let front = front.load_full();
             let response = decided(&front, peer.ip(), &original, &parts.headers).await;
-            if profile == Profile::Nginx { for_nginx(response) } else { response }
+            let response = if profile == Profile::Nginx { for_nginx(response) } else { response };
+            response.map(Body::from)
         }
         Err(error) => wire::problem(StatusCode::BAD_REQUEST, &error.to_string()),
     }
@@ -52,7 +59,7 @@ async fn decided(
     peer: IpAddr,
     original: &Original<'_>,
     headers: &http::HeaderMap,
-) -> Response {
+) -> Response<Bytes> {
     let asked = Asked {
         peer,
         method: &original.method,
@@ -61,23 +68,28 @@ async fn decided(
         headers,
     };
     let decided = front.decide(asked).await;
-    let mut response = match front.refusal_for(&decided, headers) {
-        Some(refusal) => refusal.map(Body::from),
+    decided_under(&decided.answer.policy.name);
+    match front.refusal_for(&decided, headers) {
+        Some(refusal) => refusal,
         None => {
-            let mut response = Response::new(Body::empty());
+            let mut response = Response::new(Bytes::new());
             front.write_headers(&decided, response.headers_mut());
             response
         }
-    };
-    response.extensions_mut().insert(Matched(decided.answer.policy.name.clone()));
-    response
+    }
 }
 
-/// Makes a refusal one that nginx passes on.
-fn for_nginx(mut response: Response) -> Response {
+/// Makes a refusal one that nginx passes on. A body that no field can hold is in none.
+pub(super) fn for_nginx(mut response: Response<Bytes>) -> Response<Bytes> {
     let status = response.status();
     if !status.is_success() {
         response.headers_mut().insert(REFUSED_AS, status.as_u16().into());
+        let body = response.body().clone();
+        if body.len() <= BODY_IN_FIELD_MAX
+            && let Ok(value) = HeaderValue::from_maybe_shared(body)
+        {
+            response.headers_mut().insert(REFUSED_WITH, value);
+        }
         *response.status_mut() = StatusCode::FORBIDDEN;
     }
     response

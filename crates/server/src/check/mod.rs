@@ -22,25 +22,63 @@ mod requests;
 pub(crate) mod tests;
 mod wire;
 
+use std::net::SocketAddr;
+use std::sync::Arc;
+
 use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
 use axum::routing::{any, post};
+use http::Method;
 
 use crate::front::SharedFront;
+use crate::listen::{Answering, ClientBody, HttpService};
 
 pub(crate) use wire::{method_not_allowed, not_found, problem};
 
 /// The longest body of `POST /v1/decide`, in bytes: a thousand requests of a kilobyte each.
 const BODY_MAX: usize = 1024 * 1024;
 
-/// The routes of the check listener.
-///
-/// A request carries the address of its peer as axum's `ConnectInfo`, which the accept loop sets.
+/// Where services ask.
+const DECIDE: &str = "/v1/decide";
+
+/// The check listener: its routes, and a shorter way to the one that is asked the most.
+#[derive(Clone, Debug)]
+pub struct Check {
+    front: SharedFront,
+    routes: Router,
+}
+
+impl Check {
+    /// Asks this front.
+    pub fn new(front: SharedFront) -> Self {
+        Self { routes: router(Arc::clone(&front)), front }
+    }
+}
+
+impl HttpService for Check {
+    type Body = Body;
+
+    fn answer(&self, request: http::Request<ClientBody>, peer: SocketAddr) -> Answering<Body> {
+        if request.method() == Method::POST && request.uri().path() == DECIDE {
+            let front = Arc::clone(&self.front);
+            return Box::pin(async move { decide::decide(&front, request.into_body()).await });
+        }
+        self.routes.answer(request, peer)
+    }
+}
+
+/// The routes of the check listener. A request carries the address of its peer as axum's
+/// `ConnectInfo`.
 pub fn router(front: SharedFront) -> Router {
+    let decide = async |State(front): State<SharedFront>, request: Request| {
+        decide::decide(&front, request.into_body()).await
+    };
     Router::new()
         .route("/check", any(forward_auth::check))
         .route("/check/", any(forward_auth::check))
         .route("/check/{*path}", any(forward_auth::check))
-        .route("/v1/decide", post(decide::decide))
+        .route(DECIDE, post(decide))
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
         .with_state(front)

@@ -11,18 +11,26 @@
 //!
 //! Anything else in a request, and any value that does not fit, is refused by name. A batch is
 //! refused as a whole, before anything of it is charged.
+//!
+//! A body is read straight into what it asks for. One that does not fit is read again, as any JSON,
+//! by what finds the field and the reason: that way alone takes longer than a decision.
+
+mod fitting;
+#[cfg(test)]
+mod tests;
 
 use http::Method;
 use serde_json::{Map, Value};
 use transom_core::{Answer, Ask, Cost, Identity};
 
+use self::fitting::Fitting;
 use crate::front::Front;
 
 /// The most requests in a batch.
 const BATCH_MAX: usize = 1_000;
 
 /// A body as read.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) enum Asked {
     /// A request alone.
     One(Request),
@@ -31,7 +39,7 @@ pub(super) enum Asked {
 }
 
 /// One request to decide.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Request {
     /// Who asks.
     pub(super) identity: Identity,
@@ -53,6 +61,14 @@ pub(super) struct BadRequest {
 impl Asked {
     /// Reads a body; IPv6 addresses are cut to `ipv6_prefix` bits.
     pub(super) fn read(body: &[u8], ipv6_prefix: u8) -> Result<Self, BadRequest> {
+        match Fitting::read(body, ipv6_prefix) {
+            Some(asked) => Ok(asked),
+            None => Self::read_any(body, ipv6_prefix),
+        }
+    }
+
+    /// Reads any JSON, field by field.
+    fn read_any(body: &[u8], ipv6_prefix: u8) -> Result<Self, BadRequest> {
         let value = serde_json::from_slice(body)
             .map_err(|error| bad("body", format!("this is no JSON: {error}")))?;
         let Value::Object(mut object) = value else {

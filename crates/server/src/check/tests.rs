@@ -64,6 +64,7 @@ pub(crate) fn front(policies: Vec<Policy>, backend: Backend) -> SharedFront {
     let front = Front {
         warnings: Vec::new(),
         admin_token: None,
+        ready_while_degraded: true,
         reporter: std::sync::Arc::default(),
         gate: Gate::new(Policies::new(policies).unwrap(), Mode::Enforce, backend),
         identities: Identities::new(vec!["10.0.0.0/8".parse().unwrap()], header, 64, exempt)

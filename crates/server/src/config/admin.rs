@@ -9,11 +9,20 @@ use super::secret::{Secret, secret};
 pub(super) const TOKEN_MIN: usize = 16;
 
 /// The admin listener, `[admin]`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AdminConfig {
     /// What the admin API and the console ask for, better at least 16 characters. Absent by
     /// default: they then answer on loopback only; `admin.token` or `TRANSOM__ADMIN__TOKEN`.
     #[serde(deserialize_with = "secret")]
     pub token: Option<Secret>,
+    /// Whether `/readyz` is 200 while Redis does not decide and policies say what happens. Default
+    /// true; `admin.ready_while_degraded` or `TRANSOM__ADMIN__READY_WHILE_DEGRADED`.
+    pub ready_while_degraded: bool,
+}
+
+impl Default for AdminConfig {
+    fn default() -> Self {
+        Self { token: None, ready_while_degraded: true }
+    }
 }

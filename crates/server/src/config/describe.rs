@@ -31,7 +31,7 @@ impl Config {
     }
 
     /// The same as JSON: `listen`, `upstream`, `store`, `identity`, `mode`, `penalty`, `admin`,
-    /// `exempt`, `policies`, `warnings`.
+    /// `ready_while_degraded`, `exempt`, `policies`, `warnings`.
     pub fn to_json(&self) -> Value {
         let listen: serde_json::Map<_, _> = self
             .listen
@@ -56,6 +56,7 @@ impl Config {
             "mode": self.limiter.mode,
             "penalty": self.penalty.to_json(),
             "admin": if self.admin.token.is_some() { "token" } else { "loopback" },
+            "ready_while_degraded": self.admin.ready_while_degraded,
             "exempt": {
                 "preflight": self.limiter.exempt_preflight,
                 "paths": self.limiter.exempt_paths,
@@ -96,6 +97,9 @@ impl Config {
             None => "whoever is on this machine (admin.token is not set)",
         };
         lines.push(("operators".to_owned(), operators.to_owned()));
+        if !self.admin.ready_while_degraded {
+            lines.push(("ready".to_owned(), "only while Redis decides".to_owned()));
+        }
         let mut exempt =
             self.limiter.exempt_paths.iter().map(ToString::to_string).collect::<Vec<_>>();
         if self.limiter.exempt_preflight {
@@ -114,7 +118,7 @@ impl Config {
     fn store(&self) -> String {
         let Some(place) = self.redis.place() else {
             return format!(
-                "in process, this worker alone, at most {} identities",
+                "in process, this worker alone, at most {} pairs of an identity and a policy",
                 self.local.max_identities
             );
         };

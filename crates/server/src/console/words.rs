@@ -30,7 +30,7 @@ pub(super) fn time_of_day(at_us: u64) -> String {
 
 /// A wait, rounded up to what is shown: tenths of a second in the first minute.
 pub(super) fn wait(wait_us: u64) -> String {
-    let tenths = wait_us.div_ceil(100_000);
+    let tenths = delay::tenths(wait_us);
     if tenths < 600 {
         return format!("{}.{} s", tenths / 10, tenths % 10);
     }

@@ -2,7 +2,7 @@
 //! listener of its own as a demo API.
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
+use std::net::SocketAddr;
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -11,11 +11,10 @@ use http_body_util::{BodyExt, Either, Full};
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tower::service_fn;
 
 use super::body::{BoxError, RequestBody, ResponseBody, leave_out};
 use super::failure::{Failure, json};
-use crate::listen::{self, ClientBody, Drained, ListenSettings};
+use crate::listen::{self, Answering, ClientBody, Drained, HttpService, ListenSettings};
 
 /// Parts of the names of fields whose values are not for showing.
 const SECRET: [&str; 6] = ["authorization", "api-key", "apikey", "cookie", "secret", "token"];
@@ -51,12 +50,23 @@ pub(super) async fn answer(
 /// Serves the echo on a listener of its own, as a demo API behind a gateway. `/healthz` is
 /// answered 200 and empty.
 pub async fn serve_echo(listener: TcpListener, shutdown: CancellationToken) -> Drained {
-    let echo = service_fn(async |request: Request<ClientBody>| {
-        let is_head = request.method() == Method::HEAD;
-        let response = own(request).await;
-        Ok::<_, Infallible>(if is_head { leave_out(response) } else { response })
-    });
-    listen::serve(listener, ListenSettings::default(), echo, shutdown).await
+    listen::serve(listener, ListenSettings::default(), DemoApi, shutdown).await
+}
+
+/// The echo with a listener of its own.
+#[derive(Clone, Copy)]
+struct DemoApi;
+
+impl HttpService for DemoApi {
+    type Body = ResponseBody;
+
+    fn answer(&self, request: Request<ClientBody>, _: SocketAddr) -> Answering<ResponseBody> {
+        Box::pin(async {
+            let is_head = request.method() == Method::HEAD;
+            let response = own(request).await;
+            if is_head { leave_out(response) } else { response }
+        })
+    }
 }
 
 async fn own(request: Request<ClientBody>) -> Response<ResponseBody> {

@@ -16,24 +16,19 @@ mod proxy;
 mod upgrade;
 mod upstream;
 
-use std::convert::Infallible;
-use std::future::Future;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::net::{IpAddr, SocketAddr};
 
-use axum::extract::ConnectInfo;
 use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, HOST, ORIGIN};
 use http::request::Parts;
 use http::uri::Authority;
 use http::{HeaderValue, Method, Request, Response};
 use http_body_util::{Either, Full};
-use tower_service::Service;
 
 use crate::front::{Asked, Front, SharedFront};
 use crate::identity::UserHeader;
-use crate::listen::ClientBody;
-use crate::telemetry::request::{Matched, Scope};
+use crate::listen::{Answering, ClientBody, HttpService};
+use crate::telemetry::decided_under;
+use crate::telemetry::request::Scope;
 
 pub use body::ResponseBody;
 pub use echo::serve_echo;
@@ -54,12 +49,12 @@ impl Gateway {
         Self { front }
     }
 
-    async fn answer(self, request: Request<ClientBody>) -> Response<ResponseBody> {
+    async fn respond(self, request: Request<ClientBody>, peer: IpAddr) -> Response<ResponseBody> {
         let is_head = request.method() == Method::HEAD;
         let (parts, body) = request.into_parts();
-        let (front, peer) = (self.front.load_full(), peer(&parts));
+        let front = self.front.load_full();
         let trusted = front.identities.is_trusted_proxy(peer);
-        let scope = Scope::begin("gateway", &parts.method, &parts.headers, trusted);
+        let scope = Scope::begin("gateway", &parts.method, &parts.headers, || trusted);
         let user = front.identities.user_header(trusted, &parts.headers);
         let request_id = scope.id().clone();
         let received = Received { request_id, parts, body, peer, trusted, user };
@@ -94,23 +89,16 @@ impl Gateway {
             let any = HeaderValue::from_static("*");
             response.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, any);
         }
-        response.extensions_mut().insert(Matched(decided.answer.policy.name.clone()));
+        decided_under(&decided.answer.policy.name);
         response
     }
 }
 
-impl Service<Request<ClientBody>> for Gateway {
-    type Response = Response<ResponseBody>;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+impl HttpService for Gateway {
+    type Body = ResponseBody;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<ClientBody>) -> Self::Future {
-        let gateway = self.clone();
-        Box::pin(async move { Ok(gateway.answer(request).await) })
+    fn answer(&self, request: Request<ClientBody>, peer: SocketAddr) -> Answering<ResponseBody> {
+        Box::pin(self.clone().respond(request, peer.ip().to_canonical()))
     }
 }
 
@@ -127,13 +115,6 @@ struct Received {
     trusted: bool,
     /// The header that names users, where one does.
     user: Option<UserHeader>,
-}
-
-/// The other end of the connection. Every listener notes it; without that note, all callers are
-/// one.
-fn peer(parts: &Parts) -> IpAddr {
-    let noted = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-    noted.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |noted| noted.0.ip().to_canonical())
 }
 
 /// The host asked for: that of an absolute target or of HTTP/2, else the field.

@@ -2,24 +2,44 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use http::StatusCode;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, sleep};
 
-use crate::telemetry::metrics::Cut;
+use crate::telemetry::metrics::{Cut, ListenerMetrics};
+
+/// How long a client may take for what is its turn.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    /// For the head of a request, from when the one before it has ended.
+    pub(super) head: Duration,
+    /// Without a request. Of HTTP/1.1 the shorter of both holds, since its client is always about
+    /// to send a head, unless it still sends the body of a request that is answered already.
+    pub(super) idle: Duration,
+    /// Without taking anything of a response that is ready for it.
+    pub(super) unread: Duration,
+}
 
 /// What is under way on one connection.
 #[derive(Debug)]
 pub(super) struct Activity {
+    /// Those of the listener. Requests reach them from here, so that cores seldom count the
+    /// references to one and the same thing.
+    pub(super) metrics: Arc<ListenerMetrics>,
     begun: Instant,
+    /// Whether the client has begun to speak HTTP/2.
+    is_http2: AtomicBool,
     /// When anything last moved, in milliseconds since the beginning.
     moved_ms: AtomicU64,
     /// Requests that have not ended.
     in_flight: AtomicUsize,
+    /// Bodies of requests that are still being taken, which may be longer than the request.
+    uploads: AtomicUsize,
     /// Responses of which it is for the client to take more.
     for_client: AtomicUsize,
     /// Since when bytes wait for the client to take some, in the same milliseconds; or [`NEVER`].
@@ -30,87 +50,103 @@ pub(super) struct Activity {
 const NEVER: u64 = u64::MAX;
 
 impl Activity {
-    pub(super) fn new() -> Arc<Self> {
+    pub(super) fn new(metrics: Arc<ListenerMetrics>) -> Arc<Self> {
         Arc::new(Self {
+            metrics,
             begun: Instant::now(),
+            is_http2: AtomicBool::new(false),
             moved_ms: AtomicU64::new(0),
             in_flight: AtomicUsize::new(0),
+            uploads: AtomicUsize::new(0),
             for_client: AtomicUsize::new(0),
             waits_since_ms: AtomicU64::new(NEVER),
         })
     }
 
-    /// Begins a request.
-    pub(super) fn begin(self: &Arc<Self>) -> Request {
-        self.moved();
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
-        Request { activity: Arc::clone(self), for_client: false }
+    /// The client speaks HTTP/2: it may do so before it has anything to ask.
+    pub(super) fn speaks_http2(&self) {
+        self.is_http2.store(true, Ordering::Relaxed);
     }
 
-    /// Returns when the connection has had no request for as long as `idle`, or when its client
-    /// has not taken anything of a response for as long as `unread`.
-    pub(super) async fn over(&self, idle: Duration, unread: Duration) -> Cut {
+    /// Begins a request.
+    pub(super) fn begin(self: &Arc<Self>) -> Request {
+        let now = Instant::now();
+        self.moved(now);
+        self.in_flight.fetch_add(1, Ordering::AcqRel);
+        Request { activity: Arc::clone(self), begun: now, for_client: false }
+    }
+
+    /// Returns when the client has let its time run out.
+    pub(super) async fn over(&self, patience: Patience) -> Cut {
+        let Patience { head, idle, unread } = patience;
         loop {
-            let (quiet, blocked) = (self.quiet(), self.blocked());
-            let left = if blocked >= unread {
-                return Cut::SlowReader;
-            } else if self.is_idle() {
-                if quiet >= idle {
-                    return Cut::Idle;
+            let now = Instant::now();
+            let (limit, why, since_ms) = match self.waits_since_ms.load(Ordering::Relaxed) {
+                NEVER => {
+                    let Some((limit, why)) = self.turn(&patience) else {
+                        // It is not the client's turn.
+                        sleep(head.min(idle).min(unread)).await;
+                        continue;
+                    };
+                    // Read after whose turn it is, since it is written before that changes.
+                    (limit, why, self.moved_ms.load(Ordering::Acquire))
                 }
-                idle - quiet
-            } else if self.for_client.load(Ordering::Relaxed) > 0 {
-                if quiet >= unread {
-                    return Cut::SlowReader;
-                }
-                unread - quiet
-            } else {
-                idle
+                since_ms => (unread, Cut::SlowReader, since_ms),
             };
-            sleep(left.min(unread - blocked).max(Duration::from_millis(1))).await;
+            let passed = now.duration_since(self.begun + Duration::from_millis(since_ms));
+            if passed >= limit {
+                return why;
+            }
+            let left = (limit - passed).min(head).min(idle).min(unread);
+            sleep(left.max(Duration::from_millis(1))).await;
         }
+    }
+
+    /// How long the client may take for what is its turn, and why it is cut then.
+    fn turn(&self, patience: &Patience) -> Option<(Duration, Cut)> {
+        let Patience { head, idle, unread } = *patience;
+        if self.is_idle() {
+            let sends_a_head =
+                !self.is_http2.load(Ordering::Relaxed) && self.uploads.load(Ordering::Acquire) == 0;
+            let by_its_head = sends_a_head && head <= idle;
+            return Some(if by_its_head { (head, Cut::HeadTimeout) } else { (idle, Cut::Idle) });
+        }
+        (self.for_client.load(Ordering::Acquire) > 0).then_some((unread, Cut::SlowReader))
+    }
+
+    /// A body is being taken until what is returned is dropped.
+    pub(super) fn upload(self: &Arc<Self>) -> Upload {
+        self.uploads.fetch_add(1, Ordering::Relaxed);
+        Upload(Arc::clone(self))
     }
 
     /// Bytes were written, or wait for the client to take some.
     pub(super) fn written(&self, waits: bool) {
         let waited = self.waits_since_ms.load(Ordering::Relaxed) != NEVER;
         if waited != waits {
-            let since = if waits { self.now_ms() } else { NEVER };
+            let now = Instant::now();
+            // Its next head may take as long as if it had taken all of it at once.
+            self.moved(now);
+            let since = if waits { self.ms(now) } else { NEVER };
             self.waits_since_ms.store(since, Ordering::Relaxed);
         }
     }
 
-    /// Returns when no request has been under way for as long as `grace`, from now on.
-    pub(super) async fn ended(&self, grace: Duration) {
-        sleep(grace).await;
-        while !self.is_idle() || self.quiet() < grace {
-            sleep(grace).await;
-        }
+    /// The client was told to end: from now on the time of an idle connection begins anew.
+    pub(super) fn farewell(&self) {
+        self.moved(Instant::now());
     }
 
     fn is_idle(&self) -> bool {
-        self.in_flight.load(Ordering::Relaxed) == 0
+        self.in_flight.load(Ordering::Acquire) == 0
     }
 
-    fn now_ms(&self) -> u64 {
-        u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(NEVER - 1)
+    fn ms(&self, now: Instant) -> u64 {
+        u64::try_from(now.duration_since(self.begun).as_millis()).unwrap_or(NEVER - 1)
     }
 
-    fn moved(&self) {
-        self.moved_ms.store(self.now_ms(), Ordering::Relaxed);
-    }
-
-    fn quiet(&self) -> Duration {
-        self.since(self.moved_ms.load(Ordering::Relaxed))
-    }
-
-    /// How long bytes have waited for the client.
-    fn blocked(&self) -> Duration {
-        self.since(self.waits_since_ms.load(Ordering::Relaxed))
-    }
-
-    fn since(&self, ms: u64) -> Duration {
-        self.begun.elapsed().saturating_sub(Duration::from_millis(ms))
+    fn moved(&self, now: Instant) {
+        self.moved_ms.store(self.ms(now), Ordering::Release);
     }
 }
 
@@ -118,22 +154,25 @@ impl Activity {
 #[derive(Debug)]
 pub(super) struct Request {
     activity: Arc<Activity>,
+    begun: Instant,
     for_client: bool,
 }
 
 impl Request {
-    /// Its response has this body. From now on it is for the client to take it, except while the
-    /// body has nothing to give.
-    pub(super) fn with<B>(mut self, body: B) -> Sent<B> {
-        self.is_for_client(true);
+    /// It is answered with this status, and its response has this body. From now on it is for the
+    /// client to take it, except while the body has nothing to give.
+    pub(super) fn answered<B>(mut self, status: StatusCode, body: B) -> Sent<B> {
+        let now = Instant::now();
+        self.activity.metrics.answered(status, now.duration_since(self.begun));
+        self.is_for_client(true, now);
         Sent { body, request: self }
     }
 
-    fn is_for_client(&mut self, is: bool) {
-        self.activity.moved();
+    fn is_for_client(&mut self, is: bool, now: Instant) {
+        self.activity.moved(now);
         match (self.for_client, is) {
-            (false, true) => self.activity.for_client.fetch_add(1, Ordering::Relaxed),
-            (true, false) => self.activity.for_client.fetch_sub(1, Ordering::Relaxed),
+            (false, true) => self.activity.for_client.fetch_add(1, Ordering::AcqRel),
+            (true, false) => self.activity.for_client.fetch_sub(1, Ordering::AcqRel),
             _ => 0,
         };
         self.for_client = is;
@@ -142,8 +181,33 @@ impl Request {
 
 impl Drop for Request {
     fn drop(&mut self) {
-        self.is_for_client(false);
-        self.activity.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.is_for_client(false, Instant::now());
+        self.activity.in_flight.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// The body of a request that is being taken until this is dropped.
+#[derive(Debug)]
+pub(super) struct Upload(Arc<Activity>);
+
+impl Upload {
+    /// More of it has come. While its request is under way that is no news.
+    pub(super) fn moves(&self) {
+        if self.0.is_idle() {
+            self.0.moved(Instant::now());
+        }
+    }
+
+    /// The metrics of the listener that it came in by.
+    pub(super) fn metrics(&self) -> &ListenerMetrics {
+        &self.0.metrics
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        self.moves();
+        self.0.uploads.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -164,9 +228,15 @@ impl<B: Body> Body for Sent<B> {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        let this = self.project();
-        let polled = this.body.poll_frame(cx);
-        this.request.is_for_client(polled.is_ready());
+        let mut this = self.project();
+        let polled = this.body.as_mut().poll_frame(cx);
+        // HTTP/1.1 drops a body that has ended at once; HTTP/2 holds its last part until the client
+        // has room for some of it.
+        let is_http2 = this.request.activity.is_http2.load(Ordering::Relaxed);
+        let is_dropped = this.body.is_end_stream() && !is_http2;
+        if !is_dropped {
+            this.request.is_for_client(polled.is_ready(), Instant::now());
+        }
         polled
     }
 

@@ -1,7 +1,6 @@
 //! The body of a request, for which a client is not waited for without end.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -11,7 +10,8 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::BoxError;
-use crate::telemetry::metrics::{Cut, ListenerMetrics};
+use super::activity::Upload;
+use crate::telemetry::metrics::Cut;
 
 /// For so many bytes of a body its client is waited for a second longer.
 pub const BODY_BYTES_PER_SECOND: u64 = 256;
@@ -31,7 +31,7 @@ pub struct ClientBody {
     inner: Incoming,
     pace: Pace,
     timer: Option<Pin<Box<Sleep>>>,
-    metrics: Arc<ListenerMetrics>,
+    upload: Upload,
 }
 
 /// How long a client has been waited for.
@@ -44,9 +44,9 @@ struct Pace {
 }
 
 impl ClientBody {
-    pub(super) fn new(inner: Incoming, timeout: Duration, metrics: Arc<ListenerMetrics>) -> Self {
+    pub(super) fn new(inner: Incoming, timeout: Duration, upload: Upload) -> Self {
         let pace = Pace { timeout, allowed: timeout, waited: Duration::ZERO, waits_since: None };
-        Self { inner, pace, timer: None, metrics }
+        Self { inner, pace, timer: None, upload }
     }
 
     /// Waits for the client until its time is up.
@@ -73,9 +73,9 @@ impl Pace {
     }
 
     /// So many bytes have come.
-    fn end(&mut self, now: Instant, bytes: usize) {
+    fn end(&mut self, now: impl FnOnce() -> Instant, bytes: usize) {
         if let Some(since) = self.waits_since.take() {
-            self.waited += now.saturating_duration_since(since);
+            self.waited += now().saturating_duration_since(since);
         }
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
         let earned = Duration::from_millis(bytes.saturating_mul(1_000) / BODY_BYTES_PER_SECOND);
@@ -94,12 +94,13 @@ impl Body for ClientBody {
         let this = self.get_mut();
         match Pin::new(&mut this.inner).poll_frame(cx) {
             Poll::Pending => this.poll_late(cx).map(|()| {
-                this.metrics.cut(Cut::BodyTimeout);
+                this.upload.metrics().cut(Cut::BodyTimeout);
                 Some(Err(Stalled.into()))
             }),
             Poll::Ready(frame) => {
+                this.upload.moves();
                 let data = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref());
-                this.pace.end(Instant::now(), data.map_or(0, Bytes::len));
+                this.pace.end(Instant::now, data.map_or(0, Bytes::len));
                 Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
             }
         }
@@ -128,7 +129,7 @@ mod tests {
         for _ in 0..times {
             pace.begin(now);
             now += pause;
-            pace.end(now, bytes);
+            pace.end(|| now, bytes);
         }
         pace.begin(now) - now
     }

@@ -3,11 +3,13 @@
 use std::convert::Infallible;
 use std::error::Error as _;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use axum::Router;
+use axum::body::Body as AxumBody;
 use axum::extract::ConnectInfo;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
@@ -15,6 +17,7 @@ use http::{Request, Response, StatusCode};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::net::TcpStream;
@@ -22,10 +25,9 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::task_tracker::TaskTrackerToken;
-use tower::ServiceExt;
-use tower_service::Service;
+use tower::ServiceExt as _;
 
-use super::activity::{Activity, Sent};
+use super::activity::{Activity, Patience, Sent};
 use super::client_body::ClientBody;
 use super::guarded::Guarded;
 use super::places::Taken;
@@ -60,30 +62,27 @@ const GRACE: Duration = Duration::from_millis(100);
 /// How long an idle connection of HTTP/2 may take to end after it was told to.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// A service that can be served: an axum `Router`, or any other that answers a hyper request and
-/// does not fail. It is cloned for each request.
-pub trait HttpService:
-    Service<
-        Request<ClientBody>,
-        Response = Response<Self::Body>,
-        Error = Infallible,
-        Future: Send + 'static,
-    > + Clone
-    + Send
-    + 'static
-{
+/// A request that is being answered. Boxed, since what is around it holds it several times over.
+pub type Answering<B> = Pin<Box<dyn Future<Output = Response<B>> + Send>>;
+
+/// What answers the requests of a listener. A clone is made for each connection.
+pub trait HttpService: Clone + Send + Sync + 'static {
     /// The body of its responses.
     type Body: Body<Data: Send, Error: Into<BoxError>> + Send + 'static;
+
+    /// Answers a request of this peer.
+    fn answer(&self, request: Request<ClientBody>, peer: SocketAddr) -> Answering<Self::Body>;
 }
 
-impl<S, B> HttpService for S
-where
-    S: Service<Request<ClientBody>, Response = Response<B>, Error = Infallible>,
-    S: Clone + Send + 'static,
-    S::Future: Send + 'static,
-    B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
-{
-    type Body = B;
+/// Handlers find the peer as axum's `ConnectInfo`.
+impl HttpService for Router {
+    type Body = AxumBody;
+
+    fn answer(&self, mut request: Request<ClientBody>, peer: SocketAddr) -> Answering<AxumBody> {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        let answer = self.clone().oneshot(request);
+        Box::pin(async { answer.await.unwrap_or_else(|never| match never {}) })
+    }
 }
 
 /// A place among the connections of a listener.
@@ -123,12 +122,12 @@ impl Lease {
 /// How connections are served.
 pub(super) type Builder = auto::Builder<TokioExecutor>;
 
-pub(super) fn builder(header_read_timeout: Duration) -> Builder {
+pub(super) fn builder() -> Builder {
     let mut builder = Builder::new(TokioExecutor::new());
+    // What a head may take is measured here: a timer of hyper's would be set anew for each one.
     builder
         .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(header_read_timeout)
+        .header_read_timeout(None)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_BUFFER_BYTES);
     builder
@@ -165,32 +164,33 @@ impl Connection {
     pub(super) async fn serve<S: HttpService>(self, stream: TcpStream, service: S) {
         let heard = &AtomicBool::new(false);
         let tunnel = Arc::new(AtomicBool::new(false));
-        let activity = &Activity::new();
+        let activity = &Activity::new(Arc::clone(&self.metrics));
         let guarded = Guarded::new(stream, Arc::clone(&tunnel), Arc::clone(activity));
         let stream = TokioIo::new(guarded);
         let connection = &self;
         let service = service_fn(move |request: Request<Incoming>| {
             heard.store(true, Ordering::Relaxed);
-            let (request, under_way) = (connection.accept(request), activity.begin());
-            let (answer, tunnel) = (service.clone().oneshot(request), Arc::clone(&tunnel));
-            let metrics = Arc::clone(&connection.metrics);
+            let under_way = activity.begin();
+            let answer = service.answer(connection.accept(request, activity), connection.peer);
+            let tunnel = Arc::clone(&tunnel);
             async move {
-                let received = Instant::now();
-                let response = answer.await?;
-                metrics.answered(status(&response), received.elapsed());
+                let response = answer.await;
                 if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                     tunnel.store(true, Ordering::Relaxed);
                 }
-                Ok::<Response<Sent<S::Body>>, Infallible>(response.map(|body| under_way.with(body)))
+                let status = status(&response);
+                let response = response.map(|body| under_way.answered(status, body));
+                Ok::<Response<Sent<S::Body>>, Infallible>(response)
             }
         });
         let mut http = pin!(self.builder.serve_connection_with_upgrades(stream, service));
-        let ListenSettings { idle_timeout, write_timeout, .. } = self.settings;
+        let ListenSettings { header_read_timeout, idle_timeout, write_timeout, .. } = self.settings;
+        let patience =
+            Patience { head: header_read_timeout, idle: idle_timeout, unread: write_timeout };
         let end = async {
             tokio::select! {
                 biased;
-                () = self.silence(heard) => End::Cut(Cut::HeadTimeout),
-                why = activity.over(idle_timeout, write_timeout) => End::Cut(why),
+                why = activity.over(patience) => End::Cut(why),
                 () = self.shutdown.cancelled() => End::Shutdown,
             }
         };
@@ -203,10 +203,18 @@ impl Connection {
                 End::Cut(Cut::Idle) => {
                     self.metrics.cut(Cut::Idle);
                     http.as_mut().graceful_shutdown();
+                    activity.farewell();
+                    // A request that crosses it is served, and its client held to its time.
+                    let patience = Patience { head: FAREWELL, idle: FAREWELL, ..patience };
                     tokio::select! {
                         biased;
                         ended = http => return self.report(ended),
-                        () = activity.ended(FAREWELL) => return,
+                        why = activity.over(patience) => {
+                            if matches!(why, Cut::SlowReader) {
+                                self.metrics.cut(why);
+                            }
+                            return;
+                        }
                         () = self.lease.cut() => return,
                     }
                 }
@@ -225,27 +233,20 @@ impl Connection {
         tokio::select! {
             biased;
             ended = http => self.report(ended),
+            // A client that takes its time now holds up the end of the worker.
+            why = activity.over(patience) => self.metrics.cut(why),
             () = self.lease.cut() => {}
         }
     }
 
     /// Puts on a request what a service finds there.
-    fn accept(&self, request: Request<Incoming>) -> Request<ClientBody> {
+    fn accept(&self, request: Request<Incoming>, activity: &Arc<Activity>) -> Request<ClientBody> {
         let timeout = self.settings.body_timeout;
-        let mut request =
-            request.map(|body| ClientBody::new(body, timeout, Arc::clone(&self.metrics)));
-        request.extensions_mut().insert(ConnectInfo(self.peer));
-        request.extensions_mut().insert(self.lease.clone());
-        request
-    }
-
-    /// Returns when a connection has sent no request for too long since it was made. The timer of
-    /// hyper begins only when it knows which version of HTTP is spoken.
-    async fn silence(&self, heard: &AtomicBool) {
-        sleep(self.settings.header_read_timeout).await;
-        if heard.load(Ordering::Relaxed) {
-            std::future::pending::<()>().await;
+        let mut request = request.map(|body| ClientBody::new(body, timeout, activity.upload()));
+        if request.extensions().get::<OnUpgrade>().is_some() {
+            request.extensions_mut().insert(self.lease.clone());
         }
+        request
     }
 
     fn report(&self, ended: Result<(), BoxError>) {
@@ -259,12 +260,13 @@ impl Connection {
 
 /// Why hyper has ended a connection, where it was not the client.
 fn why(error: &hyper::Error) -> Option<Cut> {
-    if error.is_timeout() {
-        Some(Cut::HeadTimeout)
-    } else if error.is_parse_too_large() {
+    if error.is_parse_too_large() {
         Some(Cut::HeadTooLarge)
     } else if error.is_parse() {
         Some(Cut::Malformed)
+    } else if error.is_timeout() {
+        // A client of HTTP/2 that gives no sign of life.
+        Some(Cut::Idle)
     } else {
         let http2 = error.source()?.downcast_ref::<h2::Error>()?;
         (!http2.is_io() && !http2.is_remote()).then_some(Cut::Http2)

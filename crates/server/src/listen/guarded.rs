@@ -55,6 +55,9 @@ impl AsyncRead for Guarded {
             buffer.set_filled(before + at);
             return refuse(this.refused.insert(MALFORMED), buffer);
         }
+        if this.framing.is_http2() {
+            this.activity.speaks_http2();
+        }
         Poll::Ready(Ok(()))
     }
 }

@@ -85,7 +85,9 @@ async fn a_router_is_told_the_peer() {
 async fn a_connection_that_does_not_finish_a_head_is_closed() {
     let settings = ListenSettings { header_read_timeout: SOON, ..ListenSettings::default() };
     let server = start(settings).await;
-    for begun in ["", "P", "PRI * HTTP/2.0\r\n", "GET / HTTP/1.1\r\nhost", "GET / HTTP/1.1\r\n"] {
+    for begun in
+        ["", "P", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r", "GET / HTTP/1.1\r\nhost", "GET / HTTP/1.1\r\n"]
+    {
         let began = Instant::now();
         let mut client = server.send(begun).await;
         assert_eq!(rest(&mut client).await, "", "{begun:?}");

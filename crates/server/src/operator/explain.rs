@@ -132,7 +132,7 @@ fn or_somebody(by: &str) -> &str {
 
 /// A wait as a person reads it, rounded up to what is shown.
 fn seconds(wait_us: u64) -> String {
-    let tenths = wait_us.div_ceil(100_000);
+    let tenths = delay::tenths(wait_us);
     if tenths < 600 {
         return format!("{}.{} s", tenths / 10, tenths % 10);
     }

@@ -4,26 +4,24 @@
 //! is made here. It goes to the upstream, back to the client, and on every line that concerns the
 //! request.
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Instant;
 
-use axum::extract::ConnectInfo;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
-use tower_service::Service;
-use tracing::{Instrument as _, Span};
+use tracing::{Instrument as _, Level, Span};
 use transom_core::PolicyName;
 
 use super::{REQUESTS, lines, traces};
 use crate::front::SharedFront;
 use crate::identity::only;
+use crate::listen::{Answering, ClientBody, HttpService};
 
 /// The field that carries the id of a request.
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The longest id that is taken from a proxy, in bytes.
 const ID_MAX: usize = 128;
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
 /// A request that is being answered.
 #[derive(Debug)]
@@ -36,10 +34,6 @@ pub(crate) struct Scope {
     begun: Instant,
 }
 
-/// The policy that a response was decided under, for the line about its request.
-#[derive(Clone, Debug)]
-pub(crate) struct Matched(pub(crate) PolicyName);
-
 /// The status that a response is counted and logged under, where it is not its own.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Counted(pub(crate) StatusCode);
@@ -50,16 +44,16 @@ pub(crate) fn status<B>(response: &Response<B>) -> StatusCode {
 }
 
 impl Scope {
-    /// Begins with a request of a listener, whose peer is a `trusted` proxy or is not.
+    /// Begins with a request of a listener, whose peer is a trusted proxy or is not.
     pub(crate) fn begin(
         listener: &'static str,
         method: &Method,
         fields: &HeaderMap,
-        trusted: bool,
+        is_trusted: impl Fn() -> bool,
     ) -> Self {
-        let id = trusted.then(|| told(fields)).flatten().unwrap_or_else(make);
+        let id = told(fields).filter(|_| is_trusted()).unwrap_or_else(make);
         let shown = id.to_str().unwrap_or_default();
-        let span = traces::request(listener, shown, method, fields, trusted);
+        let span = traces::request(listener, shown, method, fields, is_trusted);
         Self { listener, method: method.clone(), id, span, begun: Instant::now() }
     }
 
@@ -69,18 +63,20 @@ impl Scope {
     }
 
     /// Answers the request: what is logged meanwhile carries the id, and so does the response. Then
-    /// comes the line about the request, if requests are logged. What answers is boxed: the
-    /// futures around it would hold it several times over.
+    /// comes the line about the request, if requests are logged.
     pub(crate) async fn answer<B>(
         self,
-        answer: Pin<Box<impl Future<Output = Response<B>>>>,
+        answer: Pin<Box<impl Future<Output = Response<B>> + ?Sized>>,
     ) -> Response<B> {
         let Self { listener, method, id, span, begun } = self;
+        let is_told = tracing::enabled!(target: REQUESTS, Level::INFO) || !span.is_disabled();
         let answer = async {
-            let mut response = answer.instrument(span.clone()).await;
+            let response = answer.instrument(span.clone()).await;
+            if !is_told {
+                return response;
+            }
             let took_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
-            let policy = response.extensions_mut().remove::<Matched>().map(|Matched(name)| name);
-            let status = status(&response).as_u16();
+            let (policy, status) = (lines::policy(), status(&response).as_u16());
             traces::answered(&span, status, policy.as_ref());
             tracing::info!(
                 target: REQUESTS,
@@ -92,7 +88,7 @@ impl Scope {
             );
             response
         };
-        let mut response = lines::about(id.clone(), answer).await;
+        let mut response = lines::about(id.clone(), is_told, answer).await;
         response.headers_mut().insert(X_REQUEST_ID, id);
         response
     }
@@ -108,9 +104,11 @@ fn told(fields: &HeaderMap) -> Option<HeaderValue> {
 
 /// 128 random bits, as 32 hexadecimal digits.
 fn make() -> HeaderValue {
-    let id = format!("{:032x}", fastrand::u128(..));
+    let bits = fastrand::u128(..).to_ne_bytes();
+    let digit = |place: usize| DIGITS[usize::from(bits[place / 2] >> (place % 2 * 4) & 15)];
+    let id: [u8; 32] = std::array::from_fn(digit);
     // Digits are visible ASCII.
-    HeaderValue::try_from(id).unwrap_or(HeaderValue::from_static("0"))
+    HeaderValue::from_bytes(&id).unwrap_or(HeaderValue::from_static("0"))
 }
 
 /// A service whose every request is answered within its scope.
@@ -128,29 +126,13 @@ impl<S> Scoped<S> {
     }
 }
 
-impl<S, B, R> Service<Request<B>> for Scoped<S>
-where
-    S: Service<Request<B>, Response = Response<R>, Error = Infallible>,
-    S::Future: Send + 'static,
-{
-    type Response = S::Response;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+impl<S: HttpService> HttpService for Scoped<S> {
+    type Body = S::Body;
 
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.service.poll_ready(context)
-    }
-
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
-        let is_trusted = |peer: &ConnectInfo<SocketAddr>| {
-            self.front.load().identities.is_trusted_proxy(peer.0.ip())
-        };
-        let trusted = peer.is_some_and(is_trusted);
-        let scope = Scope::begin(self.listener, request.method(), request.headers(), trusted);
-        let answer = self.service.call(request);
-        let answer = Box::pin(async { answer.await.unwrap_or_else(|never| match never {}) });
-        Box::pin(async { Ok(scope.answer(answer).await) })
+    fn answer(&self, request: Request<ClientBody>, peer: SocketAddr) -> Answering<S::Body> {
+        let is_trusted = || self.front.load().identities.is_trusted_proxy(peer.ip());
+        let scope = Scope::begin(self.listener, request.method(), request.headers(), is_trusted);
+        Box::pin(scope.answer(self.service.answer(request, peer)))
     }
 }
 
@@ -160,7 +142,7 @@ mod tests {
 
     fn begun(lines: &[&'static str], trusted: bool) -> String {
         let lines = lines.iter().map(|line| (X_REQUEST_ID, HeaderValue::from_static(line)));
-        let scope = Scope::begin("gateway", &Method::GET, &lines.collect(), trusted);
+        let scope = Scope::begin("gateway", &Method::GET, &lines.collect(), || trusted);
         scope.id().to_str().unwrap().to_owned()
     }
 

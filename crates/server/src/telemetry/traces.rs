@@ -66,13 +66,13 @@ pub(super) async fn stop() {
 }
 
 /// The span of a request, as part of the trace that its fields name. Whether that is recorded is
-/// believed of a `trusted` proxy only.
+/// believed of a trusted proxy only.
 pub(super) fn request(
     listener: &str,
     id: &str,
     method: &Method,
     fields: &HeaderMap,
-    trusted: bool,
+    is_trusted: impl FnOnce() -> bool,
 ) -> Span {
     let span = tracing::info_span!(
         target: TRACES,
@@ -88,7 +88,7 @@ pub(super) fn request(
     if !span.is_disabled()
         && let Some(caller) = caller(fields)
     {
-        let caller = if trusted { caller.with_value(Trusted) } else { caller };
+        let caller = if is_trusted() { caller.with_value(Trusted) } else { caller };
         // It has just been made, so it can have a parent.
         let _ = span.set_parent(caller);
     }

@@ -80,6 +80,7 @@ impl Lasting {
             gate,
             warnings: config.warnings(),
             admin_token: config.admin.token.clone(),
+            ready_while_degraded: config.admin.ready_while_degraded,
             reporter: Arc::clone(&self.reporter),
             identities: self.identities(config)?,
             exempt: config.limiter.exempt_requests(),

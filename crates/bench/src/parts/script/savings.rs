@@ -3,34 +3,57 @@
 use anyhow::{Result, ensure};
 use transom_redis::Script;
 
-/// A line of `lua/admit.lua`, and what stands there where nothing is saved.
+/// Pieces of `lua/admit.lua`, and what stands there where nothing is saved.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Saving {
     pub(super) without: &'static str,
-    line: &'static str,
-    instead: &'static str,
+    changes: &'static [(&'static str, &'static str)],
 }
 
-pub(super) const SAVINGS: [Saving; 4] = [
+pub(super) const SAVINGS: [Saving; 7] = [
     Saving {
         without: "removes in every admission what has left",
-        line: "if log.gone > 0 then call('ZREMRANGEBYSCORE'",
-        instead: "if true then call('ZREMRANGEBYSCORE'",
+        changes: &[
+            ("if minute_gone > 0 then", "if true then"),
+            ("if second_gone > 0 then", "if true then"),
+        ],
     },
     Saving {
         without: "renews the time to live in every admission",
-        line: "if log.newest < now - now % (log.length / 2) then expire(log) end",
-        instead: "expire(log)",
+        changes: &[
+            ("or last < minute_half or future then", "or true then"),
+            ("or last < second_half or future then", "or true then"),
+        ],
     },
     Saving {
-        without: "looks for the newest entry in both logs",
-        line: "last = other and other.last or call('ZRANGE', key, '-1', '-1')[1]",
-        instead: "last = call('ZRANGE', key, '-1', '-1')[1]",
+        without: "looks for the newest entry, known or not",
+        changes: &[("if not last then last =", "if true then last =")],
     },
     Saving {
         without: "reads override and penalty, there or not",
-        line: "if call('EXISTS', override_key, penalty_key) > 0 then",
-        instead: "if true then",
+        changes: &[(
+            "if some_stand_alone and call('EXISTS', override_key, penalty_key) > 0 then",
+            "if true then",
+        )],
+    },
+    Saving {
+        without: "asks for each request whether there is an override or a penalty",
+        changes: &[("if some_stand_alone and call('EXISTS'", "if call('EXISTS'")],
+    },
+    Saving {
+        without: "builds for each request what few need",
+        changes: &[(
+            "    if future and not err then\n",
+            "    seldom_written(now, stamp, add)\n    if future and not err then\n",
+        )],
+    },
+    Saving {
+        without: "replies with integers in place of a text",
+        changes: &[(
+            "= format(says, minute_used, minute_reset, second_used, second_reset)",
+            "= { 1, minute_limit, minute_used, minute_reset, 0, second_limit, second_used, second_reset, \
+             0, limits_from, 0 }",
+        )],
     },
 ];
 
@@ -39,12 +62,15 @@ impl Saving {
     ///
     /// # Errors
     ///
-    /// The script has not exactly one such line.
+    /// The script has not exactly one of each piece.
     pub(super) fn undone(&self) -> Result<String> {
-        let admit = Script::admit();
-        let found = admit.source().matches(self.line).count();
-        ensure!(found == 1, "lua/admit.lua has {found} times: {}", self.line);
-        Ok(admit.source().replace(self.line, self.instead))
+        let mut source = Script::admit().source().to_owned();
+        for (piece, instead) in self.changes {
+            let found = source.matches(piece).count();
+            ensure!(found == 1, "lua/admit.lua has {found} times: {piece}");
+            source = source.replace(piece, instead);
+        }
+        Ok(source)
     }
 }
 

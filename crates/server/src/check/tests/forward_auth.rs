@@ -2,6 +2,7 @@ use axum::body::{Body, Bytes};
 use futures_util::stream;
 
 use super::*;
+use crate::check::forward_auth::for_nginx;
 
 const CLIENT: (&str, &str) = ("x-forwarded-for", "203.0.113.9");
 const NGINX: [(&str, &str); 2] =
@@ -131,6 +132,7 @@ async fn a_denied_answer_is_429_with_fields_and_body() {
         assert_eq!(got.header(name), Some(value));
     }
     assert_eq!(got.header("x-ratelimit-status"), None);
+    assert_eq!(got.header("x-ratelimit-body"), None);
 }
 
 #[tokio::test]
@@ -139,12 +141,34 @@ async fn nginx_gets_403_for_429_and_is_told_so() {
     let allowed = check(&router, "/check?profile=nginx", &NGINX).await;
     assert_eq!(allowed.status, StatusCode::OK);
     assert_eq!(allowed.header("x-ratelimit-status"), None);
+    assert_eq!(allowed.header("x-ratelimit-body"), None);
     let headers = [NGINX[0], ("x-original-uri", "/closed")];
     let got = check(&router, "/check?profile=nginx", &headers).await;
     assert_eq!((got.status, got.body.as_str()), (StatusCode::FORBIDDEN, DENIED_IP));
     assert_eq!(got.header("x-ratelimit-status"), Some("429"));
+    assert_eq!(got.header("x-ratelimit-body"), Some(DENIED_IP));
     assert_eq!(got.header("retry-after"), Some("1"));
     assert_eq!(got.header("x-ratelimit-limit"), Some("30"));
+}
+
+#[test]
+fn a_body_that_no_field_can_hold_is_in_none() {
+    let in_field = |body: &str| {
+        let mut response = http::Response::new(Bytes::from(body.to_owned()));
+        *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+        let response = for_nginx(response);
+        assert_eq!(
+            (response.status(), response.body().as_ref()),
+            (StatusCode::FORBIDDEN, body.as_bytes())
+        );
+        response.headers().get("x-ratelimit-body").map(|value| value.as_bytes().to_vec())
+    };
+    for body in ["{\"message\":\"Zu schnell für uns\"}", &"x".repeat(2048)] {
+        assert_eq!(in_field(body).as_deref(), Some(body.as_bytes()));
+    }
+    for body in ["two\nlines", "\u{7f}", &"x".repeat(2049)] {
+        assert_eq!(in_field(body), None);
+    }
 }
 
 #[tokio::test]

@@ -22,6 +22,7 @@ async fn a_proxy_is_refused_with_503_under_deny_and_nginx_with_403() {
     let got = send(&router, "GET", "/check?profile=nginx", &headers, "").await;
     assert_eq!((got.status.as_u16(), got.body.as_str()), (403, UNAVAILABLE));
     assert_eq!(got.header("x-ratelimit-status"), Some("503"));
+    assert_eq!(got.header("x-ratelimit-body"), Some(UNAVAILABLE));
 }
 
 #[tokio::test]

@@ -7,7 +7,10 @@ fn an_unknown_key_is_named_with_the_one_that_was_meant() {
     check(&[
         ("[redis]\ndeadlin = '50ms'", "redis.deadlin: unknown key; did you mean deadline?"),
         ("[Redis]\nurl = ''", "Redis: unknown key; did you mean redis?"),
-        ("[admin]\npassword = 'x'", "admin.password: unknown key; known here: token"),
+        (
+            "[admin]\npassword = 'x'",
+            "admin.password: unknown key; known here: token, ready_while_degraded",
+        ),
         ("[headers]\nietff = true", "headers.ietff: unknown key; did you mean ietf?"),
         (
             "[[policy]]\nname = 'a'\nminute = 1\nseconds = 1",

@@ -89,6 +89,7 @@ ip = 'No.'
 strikes = 1
 [admin]
 token = 'hunter2-of-a-test'
+ready_while_degraded = false
 [[policy]]
 name = 'default'
 minute = 7

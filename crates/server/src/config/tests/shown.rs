@@ -124,6 +124,14 @@ fn the_json_says_the_same() {
 }
 
 #[test]
+fn a_worker_that_is_not_ready_without_redis_says_so() {
+    let config = load("[admin]\nready_while_degraded = false").unwrap();
+    assert!(config.describe().contains("\nready              only while Redis decides\n"));
+    assert_eq!(config.to_json()["ready_while_degraded"], false);
+    assert_eq!(Config::default().to_json()["ready_while_degraded"], true);
+}
+
+#[test]
 fn a_warning_names_what_it_is_about() {
     let begins = [
         "listen.check is [::]:8081",

@@ -4,7 +4,7 @@ use axum::Extension;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::{Markup, html};
-use transom_core::{Identity, LimitedBy};
+use transom_core::{Identity, LimitedBy, delay};
 
 use super::actions::Action;
 use super::{forms, windows};
@@ -99,7 +99,7 @@ fn summary(said: &Explanation) -> Markup {
             @let wait_us = passes_us.saturating_sub(said.at_us);
             p.next {
                 "The next request passes in "
-                strong data-countdown-ms=(wait_us.div_ceil(1_000)) { (words::wait(wait_us)) }
+                strong data-countdown-ms=(delay::milliseconds(wait_us)) { (words::wait(wait_us)) }
                 " " span.note { "at " (words::time_of_day(passes_us)) " UTC" }
             }
         }

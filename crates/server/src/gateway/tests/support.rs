@@ -80,6 +80,7 @@ fn front(limits: Limits, trusted: Vec<IpNet>, upstream: Upstream) -> Front {
     Front {
         warnings: Vec::new(),
         admin_token: None,
+        ready_while_degraded: true,
         reporter: std::sync::Arc::default(),
         gate: Gate::new(policies, Mode::Enforce, backend),
         identities: Identities::new(trusted, header, 64, Exempt::default()),

@@ -1,7 +1,6 @@
 //! What is counted of decisions, through handles that are looked up once for each policy: naming a
 //! metric and its labels anew costs more than the rest of it.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +22,8 @@ const HANDLINGS: [&str; 3] = ["local", "allow", "deny"];
 
 /// Handles of everything that is counted of decisions.
 pub(super) struct Decisions {
-    policies: ArcSwap<HashMap<PolicyName, Arc<OfPolicy>>>,
+    /// In the order of their names.
+    policies: ArcSwap<Vec<(PolicyName, Arc<OfPolicy>)>>,
     degraded: Vec<(&'static str, [Counter; HANDLINGS.len()])>,
     by_source: [Histogram; Source::ALL.len()],
     by_nobody: Histogram,
@@ -53,10 +53,10 @@ impl Decisions {
     /// Counts the answer to a request, and how long it took.
     pub(super) fn decided(&self, answer: &Answer, took: Duration) {
         match &answer.outcome {
-            Outcome::Exempt => self.of(&answer.policy).exempt.increment(1),
+            Outcome::Exempt => self.with(&answer.policy, |of| of.exempt.increment(1)),
             Outcome::Decided { decision, pass } => {
                 self.by_source[decision.source as usize].record(took);
-                self.of(&answer.policy).decided(decision, *pass);
+                self.with(&answer.policy, |of| of.decided(decision, *pass));
                 if let Some(reason) = decision.degraded {
                     self.degraded(reason, 0);
                 }
@@ -82,21 +82,27 @@ impl Decisions {
 
     /// Makes the handles of a policy, so that its series are there, at zero.
     pub(super) fn know(&self, policy: &Policy) {
-        self.of(policy);
+        self.with(policy, |_| {});
     }
 
-    /// The handles of a policy, made at its first use.
-    fn of(&self, policy: &Policy) -> Arc<OfPolicy> {
-        if let Some(known) = self.policies.load().get(&policy.name) {
-            return Arc::clone(known);
+    /// Uses the handles of a policy, which are made at its first use.
+    fn with(&self, policy: &Policy, uses: impl FnOnce(&OfPolicy)) {
+        let name = &policy.name;
+        let place =
+            |policies: &[(PolicyName, _)]| policies.binary_search_by(|(known, _)| known.cmp(name));
+        let policies = self.policies.load();
+        if let Ok(at) = place(&policies) {
+            return uses(&policies[at].1);
         }
-        let new = Arc::new(OfPolicy::new(policy.name.as_str()));
+        let new = Arc::new(OfPolicy::new(name.as_str()));
         self.policies.rcu(|policies| {
-            let mut policies = HashMap::clone(policies);
-            policies.insert(policy.name.clone(), Arc::clone(&new));
+            let mut policies = Vec::clone(policies);
+            if let Err(at) = place(&policies) {
+                policies.insert(at, (name.clone(), Arc::clone(&new)));
+            }
             policies
         });
-        new
+        uses(&new);
     }
 }
 

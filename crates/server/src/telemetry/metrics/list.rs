@@ -206,7 +206,7 @@ pub const METRICS: &[Metric] = &[
     Metric {
         name: REDIS_WAITING,
         kind: Kind::Gauge,
-        help: "Requests that wait for a connection to Redis now; at most 4096.",
+        help: "Requests that wait for a connection to Redis now; at most 4096 for each server.",
         labels: &[],
     },
     Metric {
@@ -232,8 +232,8 @@ pub const METRICS: &[Metric] = &[
         kind: Kind::Counter,
         help: "Connections and requests that a listener cut short: too_many (one address has all \
                its connections), head_timeout (an idle one of HTTP/1.1 too), head_too_large, \
-               malformed, http2 (against its rules or bounds), body_timeout, slow_reader, idle, \
-               idle_tunnel.",
+               malformed, http2 (against its rules or bounds), body_timeout, slow_reader, idle \
+               (or a client of HTTP/2 that answers no PING), idle_tunnel.",
         labels: &["listener", "reason"],
     },
     Metric {
