@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::client::{Reply, get, is_decided};
 use crate::process::{LOOK_AGAIN, Worker};
@@ -116,6 +117,46 @@ async fn during_the_delay_a_worker_is_not_ready_and_serves_on() {
     upstream.let_go();
     is_answered(request).await;
     ends_well(&mut worker).await;
+}
+
+/// Goal: a load balancer has no connection left that it may use at the moment a worker closes it.
+/// Method: connections that were kept until the worker was told to end, and new ones.
+#[tokio::test]
+async fn during_the_delay_each_connection_ends_with_its_next_answer() {
+    let upstream = Upstream::start().await;
+    let mut worker = worker(&upstream, FOR_EVER, FOR_EVER).await;
+    let targets = [(worker.gateway, "/"), (worker.check, "/check"), (worker.admin, "/healthz")];
+    let mut kept = Vec::new();
+    for (address, target) in targets {
+        let mut stream = TcpStream::connect(address).await.expect("a listener");
+        let head = head(&mut stream, target).await;
+        assert!(head.starts_with("HTTP/1.1 200 ") && !head.contains("connection:"), "{head}");
+        kept.push((stream, target));
+    }
+    worker.process.signal("TERM");
+    says_not_ready(&worker).await;
+    for (address, target) in targets {
+        kept.push((TcpStream::connect(address).await.expect("a listener"), target));
+    }
+    for (mut stream, target) in kept {
+        let head = head(&mut stream, target).await;
+        assert!(head.starts_with("HTTP/1.1 200 ") && head.contains("connection: close"), "{head}");
+        let more = timeout(SOON, stream.read_u8()).await.expect("an end");
+        assert!(more.is_err(), "{target}: it goes on");
+    }
+    worker.process.signal("INT");
+    ends_well(&mut worker).await;
+}
+
+/// Asks for the head of a response on a connection that is kept.
+async fn head(stream: &mut TcpStream, target: &str) -> String {
+    let request = format!("HEAD {target} HTTP/1.1\r\nHost: api\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.expect("a connection");
+    let mut read = Vec::new();
+    while !read.ends_with(b"\r\n\r\n") {
+        read.push(timeout(SOON, stream.read_u8()).await.expect("an answer").expect("all of it"));
+    }
+    String::from_utf8(read).expect("text")
 }
 
 #[tokio::test]

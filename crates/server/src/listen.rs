@@ -3,8 +3,10 @@
 //! [`serve`] speaks HTTP/1.1, with upgrades, and HTTP/2 to clients that begin with its preface. On a
 //! request that asks for an upgrade a service finds an extension: the [`Lease`] of its connection.
 //!
-//! At shutdown nothing more is accepted, idle connections close, and the others have until the
-//! end of [`ListenSettings::drain`] to finish what is in flight.
+//! Where its [`Shutdown`] is announced, answers of HTTP/1.1 close their connections, so that a load
+//! balancer has none left that it may use at the moment it ends. At shutdown nothing more is
+//! accepted, idle connections close, and the others have until the end of
+//! [`ListenSettings::drain`] to finish what is in flight.
 
 mod activity;
 mod client_body;
@@ -17,8 +19,10 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
@@ -86,6 +90,39 @@ impl Default for ListenSettings {
     }
 }
 
+/// When a listener is to end. One that was made from a token ends unannounced.
+#[derive(Clone, Debug, Default)]
+pub struct Shutdown {
+    near: Arc<AtomicBool>,
+    now: CancellationToken,
+}
+
+impl Shutdown {
+    /// Says that the end is near: each connection of HTTP/1.1 ends with its next answer.
+    pub fn announce(&self) {
+        self.near.store(true, Ordering::Relaxed);
+    }
+
+    /// Ends the listener.
+    pub fn begin(&self) {
+        self.now.cancel();
+    }
+
+    fn is_near(&self) -> bool {
+        self.near.load(Ordering::Relaxed)
+    }
+
+    async fn begun(&self) {
+        self.now.cancelled().await;
+    }
+}
+
+impl From<CancellationToken> for Shutdown {
+    fn from(now: CancellationToken) -> Self {
+        Self { now, ..Self::default() }
+    }
+}
+
 /// How a listener ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Drained {
@@ -99,7 +136,7 @@ pub async fn serve<S: HttpService>(
     listener: TcpListener,
     settings: ListenSettings,
     service: S,
-    shutdown: CancellationToken,
+    shutdown: impl Into<Shutdown>,
 ) -> Drained {
     serve_trusting(listener, settings, |_| false, service, shutdown).await
 }
@@ -111,7 +148,7 @@ pub async fn serve_trusting<S: HttpService>(
     settings: ListenSettings,
     trusts: impl Fn(IpAddr) -> bool,
     service: S,
-    shutdown: CancellationToken,
+    shutdown: impl Into<Shutdown>,
 ) -> Drained {
     let server = Server {
         connections: Arc::new(builder()),
@@ -120,30 +157,37 @@ pub async fn serve_trusting<S: HttpService>(
         slots: Arc::new(Semaphore::new(settings.max_connections.clamp(1, Semaphore::MAX_PERMITS))),
         places: Places::new(settings.max_connections_per_address),
         open: TaskTracker::new(),
-        shutdown,
+        shutdown: shutdown.into(),
         cut: CancellationToken::new(),
     };
-    // Closing the listener resets what the kernel has accepted on its behalf, so that is served.
+    let begin = |(stream, peer, permit): Accepted| {
+        let taken = if trusts(peer.ip()) { None } else { Some(server.places.take(peer.ip())) };
+        match taken {
+            Some(None) => server.metrics.cut(Cut::TooMany),
+            Some(taken) => server.spawn(stream, peer, (permit, taken), service.clone()),
+            None => server.spawn(stream, peer, (permit, None), service.clone()),
+        }
+    };
     let mut over = pin!(async {
-        server.shutdown.cancelled().await;
+        server.shutdown.begun().await;
         sleep(LAST_CALL).await;
     });
     loop {
         tokio::select! {
             () = &mut over => break,
-            (stream, peer, permit) = server.next(&listener) => {
-                let taken = if trusts(peer.ip()) { None } else { Some(server.places.take(peer.ip())) };
-                match taken {
-                    Some(None) => server.metrics.cut(Cut::TooMany),
-                    Some(taken) => server.spawn(stream, peer, (permit, taken), service.clone()),
-                    None => server.spawn(stream, peer, (permit, None), service.clone()),
-                }
-            }
+            accepted = server.next(&listener) => begin(accepted),
         }
+    }
+    // Closing the listener resets what the kernel has accepted on its behalf, so that is served.
+    while let Some(accepted) = server.next(&listener).now_or_never() {
+        begin(accepted);
     }
     drop(listener);
     server.drain().await
 }
+
+/// A connection, its peer, and its place among those that may be open.
+type Accepted = (TcpStream, SocketAddr, OwnedSemaphorePermit);
 
 struct Server {
     connections: Arc<Builder>,
@@ -152,13 +196,13 @@ struct Server {
     slots: Arc<Semaphore>,
     places: Arc<Places>,
     open: TaskTracker,
-    shutdown: CancellationToken,
+    shutdown: Shutdown,
     cut: CancellationToken,
 }
 
 impl Server {
     /// Waits for room, then for a connection.
-    async fn next(&self, listener: &TcpListener) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
+    async fn next(&self, listener: &TcpListener) -> Accepted {
         let Ok(permit) = Arc::clone(&self.slots).acquire_owned().await else {
             // The semaphore is never closed.
             return std::future::pending().await;

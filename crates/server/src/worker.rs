@@ -22,7 +22,7 @@ use crate::check::Check;
 use crate::config::{Config, ConfigSource};
 use crate::front::SharedFront;
 use crate::gateway::Gateway;
-use crate::listen::{self, Drained, ListenSettings};
+use crate::listen::{self, Drained, ListenSettings, Shutdown};
 use crate::operator::Operator;
 use crate::reload::Reloader;
 use crate::telemetry::metrics;
@@ -109,15 +109,16 @@ impl Worker {
     }
 
     /// Serves until `stop`. Then it says that it is not ready, goes on for `gateway.drain_delay`
-    /// so that a load balancer notices, stops accepting, and lets what is in flight end within
-    /// `gateway.drain`. With `hurry` cancelled the delay is skipped.
+    /// so that a load balancer notices, keeps no connection of HTTP/1.1 meanwhile, stops accepting,
+    /// and lets what is in flight end within `gateway.drain`. With `hurry` cancelled the delay is
+    /// skipped.
     pub async fn run(self, stop: CancellationToken, hurry: CancellationToken) -> Drained {
-        let close = CancellationToken::new();
+        let shutdown = Shutdown::default();
         let mut serving = JoinSet::new();
         for (name, listener) in self.listeners {
             let front = Arc::clone(&self.front);
             let settings = ListenSettings { name, ..self.settings };
-            let (stop, close) = (stop.clone(), close.clone());
+            let (stop, shutdown) = (stop.clone(), shutdown.clone());
             match name {
                 "gateway" => {
                     let max_connections_per_address = self.per_address;
@@ -125,16 +126,17 @@ impl Worker {
                     let current = Arc::clone(&front);
                     let trusts = move |peer| current.load().identities.is_trusted_proxy(peer);
                     let gateway = Gateway::new(front);
-                    serving
-                        .spawn(listen::serve_trusting(listener, settings, trusts, gateway, close))
+                    serving.spawn(listen::serve_trusting(
+                        listener, settings, trusts, gateway, shutdown,
+                    ))
                 }
                 "check" => {
                     let service = Scoped::new(name, Arc::clone(&front), Check::new(front));
-                    serving.spawn(listen::serve(listener, settings, service, close))
+                    serving.spawn(listen::serve(listener, settings, service, shutdown))
                 }
                 "rls" => {
                     let service = Scoped::new(name, Arc::clone(&front), rls::router(front));
-                    serving.spawn(listen::serve(listener, settings, service, close))
+                    serving.spawn(listen::serve(listener, settings, service, shutdown))
                 }
                 _ => {
                     let operator =
@@ -143,7 +145,7 @@ impl Worker {
                     let admin = admin::router(Admin::new(front, operator, status, stop));
                     let max_connections = settings.max_connections.min(ADMIN_CONNECTIONS);
                     let settings = ListenSettings { max_connections, ..settings };
-                    serving.spawn(listen::serve(listener, settings, admin, close))
+                    serving.spawn(listen::serve(listener, settings, admin, shutdown))
                 }
             };
         }
@@ -159,8 +161,9 @@ impl Worker {
         upkeep.spawn(metrics::keep_up());
 
         stop.cancelled().await;
+        shutdown.announce();
         let _ = tokio::time::timeout(self.drain_delay, hurry.cancelled()).await;
-        close.cancel();
+        shutdown.begin();
         let mut cut = 0;
         while let Some(drained) = serving.join_next().await {
             cut += drained.map_or(0, |drained| drained.cut);

@@ -276,6 +276,7 @@ pub const PROMISES: &[Promise] = &[
         &[
             "tests/worker/drain.rs::sigterm_lets_a_request_end_that_is_in_flight",
             "tests/worker/drain.rs::during_the_delay_a_worker_is_not_ready_and_serves_on",
+            "tests/worker/drain.rs::during_the_delay_each_connection_ends_with_its_next_answer",
             "tests/worker/rolling.rs::a_rolling_restart_fails_no_request",
             "tests/worker/rolling.rs::killed_workers_fail_only_what_they_had_in_flight",
         ],

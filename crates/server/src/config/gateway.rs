@@ -67,7 +67,8 @@ pub struct GatewayConfig {
     #[serde(deserialize_with = "whole::<_, _, 1, 1_000_000>")]
     pub max_connections_per_address: usize,
     /// How long a worker that was asked to end says that it is not ready and serves on, so that a
-    /// load balancer sends it nothing more. Default 0 s, at most 1 h; `gateway.drain_delay` or
+    /// load balancer sends it nothing more. Connections of HTTP/1.1 end with their next answer
+    /// meanwhile. Default 0 s, at most 1 h; `gateway.drain_delay` or
     /// `TRANSOM__GATEWAY__DRAIN_DELAY`.
     #[serde(deserialize_with = "duration::<_, 0, 3_600_000>")]
     pub drain_delay: Duration,

@@ -1,4 +1,4 @@
-//! Whose turn it is on a connection, and since when.
+//! Whose turn it is on a connection, and since when; and what its next bytes are.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -6,12 +6,17 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::StatusCode;
+use http::header::{CONNECTION, HeaderValue};
+use http::{Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, sleep};
 
+use super::Shutdown;
 use crate::telemetry::metrics::{Cut, ListenerMetrics};
+use crate::telemetry::request::status;
+
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
 
 /// How long a client may take for what is its turn.
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +36,10 @@ pub(super) struct Activity {
     /// Those of the listener. Requests reach them from here, so that cores seldom count the
     /// references to one and the same thing.
     pub(super) metrics: Arc<ListenerMetrics>,
+    shutdown: Shutdown,
     begun: Instant,
+    /// Whether HTTP has ended here and something else has begun.
+    is_tunnel: AtomicBool,
     /// Whether the client has begun to speak HTTP/2.
     is_http2: AtomicBool,
     /// When anything last moved, in milliseconds since the beginning.
@@ -50,10 +58,12 @@ pub(super) struct Activity {
 const NEVER: u64 = u64::MAX;
 
 impl Activity {
-    pub(super) fn new(metrics: Arc<ListenerMetrics>) -> Arc<Self> {
+    pub(super) fn new(metrics: Arc<ListenerMetrics>, shutdown: Shutdown) -> Arc<Self> {
         Arc::new(Self {
             metrics,
+            shutdown,
             begun: Instant::now(),
+            is_tunnel: AtomicBool::new(false),
             is_http2: AtomicBool::new(false),
             moved_ms: AtomicU64::new(0),
             in_flight: AtomicUsize::new(0),
@@ -66,6 +76,11 @@ impl Activity {
     /// The client speaks HTTP/2: it may do so before it has anything to ask.
     pub(super) fn speaks_http2(&self) {
         self.is_http2.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the bytes of the connection are those of HTTP no longer.
+    pub(super) fn is_tunnel(&self) -> bool {
+        self.is_tunnel.load(Ordering::Relaxed)
     }
 
     /// Begins a request.
@@ -159,13 +174,19 @@ pub(super) struct Request {
 }
 
 impl Request {
-    /// It is answered with this status, and its response has this body. From now on it is for the
-    /// client to take it, except while the body has nothing to give.
-    pub(super) fn answered<B>(mut self, status: StatusCode, body: B) -> Sent<B> {
+    /// It is answered. From now on it is for the client to take the response, except while its body
+    /// has nothing to give.
+    pub(super) fn answered<B>(mut self, mut response: Response<B>) -> Response<Sent<B>> {
         let now = Instant::now();
-        self.activity.metrics.answered(status, now.duration_since(self.begun));
+        let activity = &self.activity;
+        activity.metrics.answered(status(&response), now.duration_since(self.begun));
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            activity.is_tunnel.store(true, Ordering::Relaxed);
+        } else if activity.shutdown.is_near() && !activity.is_http2.load(Ordering::Relaxed) {
+            response.headers_mut().insert(CONNECTION, CLOSE);
+        }
         self.is_for_client(true, now);
-        Sent { body, request: self }
+        response.map(|body| Sent { body, request: self })
     }
 
     fn is_for_client(&mut self, is: bool, now: Instant) {

@@ -13,7 +13,7 @@ use axum::body::Body as AxumBody;
 use axum::extract::ConnectInfo;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -31,9 +31,8 @@ use super::activity::{Activity, Patience, Sent};
 use super::client_body::ClientBody;
 use super::guarded::Guarded;
 use super::places::Taken;
-use super::{BoxError, ListenSettings};
+use super::{BoxError, ListenSettings, Shutdown};
 use crate::telemetry::metrics::{Cut, ListenerMetrics, Open};
-use crate::telemetry::request::status;
 
 /// The most header fields of a request; with more it is answered 431.
 pub const MAX_HEADERS: usize = 100;
@@ -157,31 +156,20 @@ pub(super) struct Connection {
     pub(super) lease: Lease,
     pub(super) metrics: Arc<ListenerMetrics>,
     pub(super) settings: ListenSettings,
-    pub(super) shutdown: CancellationToken,
+    pub(super) shutdown: Shutdown,
 }
 
 impl Connection {
     pub(super) async fn serve<S: HttpService>(self, stream: TcpStream, service: S) {
         let heard = &AtomicBool::new(false);
-        let tunnel = Arc::new(AtomicBool::new(false));
-        let activity = &Activity::new(Arc::clone(&self.metrics));
-        let guarded = Guarded::new(stream, Arc::clone(&tunnel), Arc::clone(activity));
-        let stream = TokioIo::new(guarded);
+        let activity = &Activity::new(Arc::clone(&self.metrics), self.shutdown.clone());
+        let stream = TokioIo::new(Guarded::new(stream, Arc::clone(activity)));
         let connection = &self;
         let service = service_fn(move |request: Request<Incoming>| {
             heard.store(true, Ordering::Relaxed);
             let under_way = activity.begin();
             let answer = service.answer(connection.accept(request, activity), connection.peer);
-            let tunnel = Arc::clone(&tunnel);
-            async move {
-                let response = answer.await;
-                if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-                    tunnel.store(true, Ordering::Relaxed);
-                }
-                let status = status(&response);
-                let response = response.map(|body| under_way.answered(status, body));
-                Ok::<Response<Sent<S::Body>>, Infallible>(response)
-            }
+            async move { Ok::<Response<Sent<S::Body>>, Infallible>(under_way.answered(answer.await)) }
         });
         let mut http = pin!(self.builder.serve_connection_with_upgrades(stream, service));
         let ListenSettings { header_read_timeout, idle_timeout, write_timeout, .. } = self.settings;
@@ -191,7 +179,7 @@ impl Connection {
             tokio::select! {
                 biased;
                 why = activity.over(patience) => End::Cut(why),
-                () = self.shutdown.cancelled() => End::Shutdown,
+                () = self.shutdown.begun() => End::Shutdown,
             }
         };
         // Looked at when one of these wakes up, and not with every byte.

@@ -3,7 +3,6 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -24,14 +23,12 @@ pub(super) struct Guarded {
     framing: Framing,
     /// What is left of [`MALFORMED`], once something was refused.
     refused: Option<&'static [u8]>,
-    /// Set when HTTP ends here and something else begins.
-    tunnel: Arc<AtomicBool>,
     activity: Arc<Activity>,
 }
 
 impl Guarded {
-    pub(super) fn new(stream: TcpStream, tunnel: Arc<AtomicBool>, activity: Arc<Activity>) -> Self {
-        Self { stream, framing: Framing::default(), refused: None, tunnel, activity }
+    pub(super) fn new(stream: TcpStream, activity: Arc<Activity>) -> Self {
+        Self { stream, framing: Framing::default(), refused: None, activity }
     }
 }
 
@@ -47,7 +44,7 @@ impl AsyncRead for Guarded {
         }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut this.stream).poll_read(cx, buffer))?;
-        if this.tunnel.load(Ordering::Relaxed) {
+        if this.activity.is_tunnel() {
             return Poll::Ready(Ok(()));
         }
         let read = buffer.filled().get(before..).unwrap_or_default();

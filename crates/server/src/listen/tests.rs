@@ -17,7 +17,7 @@ const GET: &str = "GET / HTTP/1.1\r\nhost: x\r\n\r\n";
 
 struct Running {
     address: SocketAddr,
-    shutdown: CancellationToken,
+    shutdown: Shutdown,
     ended: JoinHandle<Drained>,
     /// Lets `/held` answer.
     go: Arc<Notify>,
@@ -39,7 +39,7 @@ async fn start(settings: ListenSettings) -> Running {
         .route("/held", get(hold));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let shutdown = CancellationToken::new();
+    let shutdown = Shutdown::default();
     let ended = tokio::spawn(serve(listener, settings, router, shutdown.clone()));
     Running { address, shutdown, ended, go, held }
 }
@@ -137,6 +137,23 @@ async fn one_connection_too_many_waits_for_its_turn() {
 }
 
 #[tokio::test]
+async fn a_connection_ends_with_its_next_answer_once_shutdown_is_announced() {
+    let server = start(ListenSettings::default()).await;
+    let mut kept = server.send(GET).await;
+    let first = until(&mut kept, "200 OK").await;
+    assert!(!first.contains("connection: close"), "{first}");
+    server.shutdown.announce();
+    for client in [&mut kept, &mut server.send("").await] {
+        client.write_all(GET.as_bytes()).await.unwrap();
+        let answer = rest(client).await;
+        assert!(answer.contains(" 200 OK\r\n"), "{answer}");
+        assert!(answer.contains("connection: close\r\n"), "{answer}");
+    }
+    server.shutdown.begin();
+    assert_eq!(server.ended().await.cut, 0);
+}
+
+#[tokio::test]
 async fn shutdown_finishes_what_is_in_flight_and_closes_what_is_idle() {
     let server = start(ListenSettings::default()).await;
     let mut used = server.send(GET).await;
@@ -144,7 +161,7 @@ async fn shutdown_finishes_what_is_in_flight_and_closes_what_is_idle() {
     let mut fresh = server.send("").await;
     let mut held = server.send("GET /held HTTP/1.1\r\nhost: x\r\n\r\n").await;
     server.held.notified().await;
-    server.shutdown.cancel();
+    server.shutdown.begin();
     rest(&mut used).await;
     assert_eq!(rest(&mut fresh).await, "");
     server.go.notify_one();
@@ -159,11 +176,36 @@ async fn a_connection_that_waits_in_the_backlog_at_shutdown_is_served() {
     let server = start(ListenSettings::default()).await;
     // Nothing is awaited in between that would let the listener accept.
     let client = std::net::TcpStream::connect(server.address).unwrap();
-    server.shutdown.cancel();
+    server.shutdown.begin();
     client.set_nonblocking(true).unwrap();
     let mut client = TcpStream::from_std(client).unwrap();
     client.write_all(GET.as_bytes()).await.unwrap();
     assert!(rest(&mut client).await.starts_with("HTTP/1.1 200 OK\r\n"));
+    assert_eq!(server.ended().await.cut, 0);
+}
+
+/// Goal: connections that come while the listener closes are served too.
+/// Method: its last moments pass before it is let look at any of them.
+#[tokio::test]
+async fn connections_that_come_with_the_end_of_the_last_call_are_served() {
+    let server = start(ListenSettings::default()).await;
+    let mut used = server.send(GET).await;
+    until(&mut used, "200 OK").await;
+    server.shutdown.begin();
+    rest(&mut used).await;
+    let clients: Vec<_> = (0..32)
+        .map(|_| std::net::TcpStream::connect(server.address).unwrap())
+        .map(|mut client| {
+            std::io::Write::write_all(&mut client, GET.as_bytes()).unwrap();
+            client.set_nonblocking(true).unwrap();
+            client
+        })
+        .collect();
+    std::thread::sleep(LAST_CALL * 2);
+    for client in clients {
+        let answer = rest(&mut TcpStream::from_std(client).unwrap()).await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer:?}");
+    }
     assert_eq!(server.ended().await.cut, 0);
 }
 
@@ -174,7 +216,7 @@ async fn a_connection_that_is_new_at_shutdown_may_send_its_first_request() {
     // It was accepted before this one, which is answered.
     let mut used = server.send(GET).await;
     until(&mut used, "200 OK").await;
-    server.shutdown.cancel();
+    server.shutdown.begin();
     rest(&mut used).await;
     fresh.write_all(GET.as_bytes()).await.unwrap();
     assert!(rest(&mut fresh).await.starts_with("HTTP/1.1 200 OK\r\n"));
@@ -186,7 +228,7 @@ async fn shutdown_cuts_what_does_not_finish_and_counts_it() {
     let server = start(ListenSettings { drain: SOON, ..ListenSettings::default() }).await;
     let mut held = server.send("GET /held HTTP/1.1\r\nhost: x\r\n\r\n").await;
     server.held.notified().await;
-    server.shutdown.cancel();
+    server.shutdown.begin();
     assert_eq!(rest(&mut held).await, "");
     assert_eq!(server.ended().await.cut, 1);
 }
