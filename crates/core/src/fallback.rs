@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     Decision, Identity, LimitedBy, Limiter, Limits, LimitsFrom, Note, OnFailure, Operations,
-    PolicyName, Request, Scope, Share, Standing, Unavailable,
+    PolicyName, Request, Scope, Share, Source, Standing, Unavailable,
 };
 
 /// A limiter that can stand in for another one, since it knows what that one has admitted.
@@ -61,13 +61,23 @@ impl<P: Limiter, F: StandIn> Fallback<P, F> {
     /// Lets the stand-in know the limits of an identity's own, and a block, as the primary holds
     /// to them: in an outage they are what was last seen. For most there is nothing to know.
     async fn learn(&self, request: &Request, decision: &Decision) -> Result<(), Unavailable> {
-        let Request { identity, policy, .. } = request;
-        let (now_us, known) = self.local.standing(identity).await?;
-        let blocked = decision.limited_by == LimitedBy::Penalty;
+        let (now_us, known) = self.local.standing(&request.identity).await?;
+        let blocked = is_blocked(decision);
         let plain = decision.limits_from == LimitsFrom::Policy && !blocked;
         if plain && known == Standing::default() {
             return Ok(());
         }
+        // Boxed, since it is rare, and whoever waits for a decision would hold its room.
+        Box::pin(self.keep(request, decision, (now_us, known))).await
+    }
+
+    async fn keep(
+        &self,
+        request: &Request,
+        decision: &Decision,
+        (now_us, known): (u64, Standing),
+    ) -> Result<(), Unavailable> {
+        let Request { identity, policy, .. } = request;
         let scope = Scope::Policy(policy.name.clone());
         let limits = match decision.limits_from {
             LimitsFrom::Policy => None,
@@ -86,7 +96,7 @@ impl<P: Limiter, F: StandIn> Fallback<P, F> {
             }
             (None, None) => {}
         }
-        let known_us = known.penalty.blocked_us(now_us);
+        let (blocked, known_us) = (is_blocked(decision), known.penalty.blocked_us(now_us));
         if blocked && known_us == 0 {
             let rest = decision.retry_after_us.map(Duration::from_micros);
             self.local.block(identity, rest, &note).await?;
@@ -101,7 +111,9 @@ impl<P: Limiter, F: StandIn> Limiter for Fallback<P, F> {
     async fn admit(&self, request: &Request) -> Result<Decision, Unavailable> {
         match self.primary.admit(request).await {
             Ok(decision) => {
-                if request.policy.on_failure == OnFailure::Local {
+                // What is said again was learnt when it was first said.
+                let is_news = decision.source != Source::Cache;
+                if is_news && request.policy.on_failure == OnFailure::Local {
                     if decision.allowed {
                         self.local.count_admitted(request);
                     }
@@ -131,6 +143,10 @@ impl<P: Limiter, F: StandIn> Limiter for Fallback<P, F> {
         let local = self.local.reset(identity, policy).await;
         self.primary.reset(identity, policy).await.and(local)
     }
+}
+
+fn is_blocked(decision: &Decision) -> bool {
+    decision.limited_by == LimitedBy::Penalty
 }
 
 fn degraded(mut decision: Decision, reason: &Unavailable) -> Decision {

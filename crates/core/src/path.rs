@@ -159,16 +159,29 @@ fn is_decoded(bytes: &[u8], at: usize, character: u8) -> bool {
 }
 
 /// RFC 3986, section 2.3.
-fn is_unreserved(byte: u8) -> bool {
+const fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
 
 /// What a segment may hold unescaped: RFC 3986, section 3.3, `pchar`.
 fn is_path_character(byte: u8) -> bool {
-    is_unreserved(byte)
-        || matches!(byte, b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',')
-        || matches!(byte, b';' | b'=' | b':' | b'@')
+    PATH_CHARACTERS[usize::from(byte)]
 }
+
+/// By byte, since every byte of every path is looked at.
+static PATH_CHARACTERS: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte: u8 = 0;
+    loop {
+        table[byte as usize] = is_unreserved(byte)
+            || matches!(byte, b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',')
+            || matches!(byte, b';' | b'=' | b':' | b'@');
+        if byte == u8::MAX {
+            break table;
+        }
+        byte += 1;
+    }
+};
 
 #[cfg(test)]
 mod tests;

@@ -172,10 +172,12 @@ impl RedisLimiter {
         let known = unreported.is_none().then(|| self.denials.answer(request)).flatten();
         match known {
             Some(denial) => Ok(denial),
-            None => self.submit(request, unreported).await,
+            // Boxed, since whoever waits for it would hold and move its room, known or not.
+            None => Box::pin(self.submit(request, unreported)).await,
         }
     }
 
+    /// Asks Redis, with others that wait.
     async fn submit(
         &self,
         request: &Request,
@@ -194,20 +196,9 @@ impl RedisLimiter {
         }
         Ok(decision(&verdict))
     }
-}
 
-impl Limiter for RedisLimiter {
-    async fn admit(&self, request: &Request) -> Result<Decision, Unavailable> {
-        if request.penalty.is_none() || !request.enforced {
-            return self.decide(request, None).await;
-        }
-        let report = self.strikes.begin(request);
-        let decided = self.decide(request, report.unreported).await;
-        report.end(&decided);
-        decided
-    }
-
-    async fn peek(&self, request: &Request) -> Result<Decision, Unavailable> {
+    /// Asks Redis alone, and charges nothing.
+    async fn look(&self, request: &Request) -> Result<Decision, Unavailable> {
         let items = [Item::new(&self.control.keyspace, request, None)];
         let within = self.control.within(request)?;
         let [by_digest, by_text] = self.peek.commands(&items);
@@ -224,6 +215,22 @@ impl Limiter for RedisLimiter {
         verdict
             .unwrap_or_else(|| Err(Unavailable::Reply("no answer".into())))
             .map(|verdict| decision(&verdict))
+    }
+}
+
+impl Limiter for RedisLimiter {
+    async fn admit(&self, request: &Request) -> Result<Decision, Unavailable> {
+        if request.penalty.is_none() || !request.enforced {
+            return self.decide(request, None).await;
+        }
+        let report = self.strikes.begin(request);
+        let decided = self.decide(request, report.unreported).await;
+        report.end(&decided);
+        decided
+    }
+
+    async fn peek(&self, request: &Request) -> Result<Decision, Unavailable> {
+        Box::pin(self.look(request)).await
     }
 
     async fn reset(&self, identity: &Identity, policy: &PolicyName) -> Result<(), Unavailable> {

@@ -88,7 +88,7 @@ impl Activity {
         let now = Instant::now();
         self.moved(now);
         self.in_flight.fetch_add(1, Ordering::AcqRel);
-        Request { activity: Arc::clone(self), begun: now, for_client: false }
+        Request { activity: Arc::clone(self), begun: now, for_client: false, is_at_once: false }
     }
 
     /// Returns when the client has let its time run out.
@@ -171,6 +171,8 @@ pub(super) struct Request {
     activity: Arc<Activity>,
     begun: Instant,
     for_client: bool,
+    /// It has been answered, and nothing was waited for since.
+    is_at_once: bool,
 }
 
 impl Request {
@@ -186,6 +188,7 @@ impl Request {
             response.headers_mut().insert(CONNECTION, CLOSE);
         }
         self.is_for_client(true, now);
+        self.is_at_once = true;
         response.map(|body| Sent { body, request: self })
     }
 
@@ -202,7 +205,12 @@ impl Request {
 
 impl Drop for Request {
     fn drop(&mut self) {
-        self.is_for_client(false, Instant::now());
+        if !self.is_at_once {
+            self.activity.moved(Instant::now());
+        }
+        if self.for_client {
+            self.activity.for_client.fetch_sub(1, Ordering::AcqRel);
+        }
         self.activity.in_flight.fetch_sub(1, Ordering::AcqRel);
     }
 }
@@ -257,6 +265,7 @@ impl<B: Body> Body for Sent<B> {
         let is_dropped = this.body.is_end_stream() && !is_http2;
         if !is_dropped {
             this.request.is_for_client(polled.is_ready(), Instant::now());
+            this.request.is_at_once = false;
         }
         polled
     }

@@ -14,7 +14,7 @@
 //! | a `Transfer-Encoding` that is not `chunked` | 6.1 |
 //! | a chunk size that is not 1 to 16 hexadecimal digits, up to `;` or CR | 7.1 |
 
-use memchr::memchr2;
+use memchr::{memchr, memchr2};
 
 /// As much of a line is looked at: more than any name and value here have.
 const LINE_SEEN: usize = 64;
@@ -210,20 +210,19 @@ impl Framing {
     }
 
     fn field(&mut self, line: &[u8], length: usize) -> Result<(), Refused> {
-        let mut parts = line.splitn(2, |byte| *byte == b':');
-        let (name, value) = (parts.next().unwrap_or_default(), parts.next());
+        let (name, value) = line.split_at(memchr(b':', line).unwrap_or(line.len()));
         if name.iter().any(u8::is_ascii_whitespace) {
             return Err(Refused);
         }
-        let [is_length, is_coding] = ["content-length", "transfer-encoding"]
-            .map(|other| name.eq_ignore_ascii_case(other.as_bytes()));
+        let is_length = name.eq_ignore_ascii_case(b"content-length");
+        let is_coding = name.eq_ignore_ascii_case(b"transfer-encoding");
         if !is_length && !is_coding {
             return Ok(());
         }
         if self.chunked || self.content_length.is_some() || length > LINE_SEEN {
             return Err(Refused);
         }
-        let value = value.unwrap_or_default().trim_ascii();
+        let value = value.strip_prefix(b":").unwrap_or_default().trim_ascii();
         if is_length {
             self.content_length = Some(decimal(value).ok_or(Refused)?);
         } else if value.eq_ignore_ascii_case(b"chunked") {
@@ -243,7 +242,8 @@ impl Framing {
 
 fn decimal(text: &[u8]) -> Option<u64> {
     let is_number = (1..=19).contains(&text.len()) && text.iter().all(u8::is_ascii_digit);
-    if is_number { std::str::from_utf8(text).ok()?.parse().ok() } else { None }
+    let value = |sum: u64, digit: &u8| sum * 10 + u64::from(digit - b'0');
+    is_number.then(|| text.iter().fold(0, value))
 }
 
 fn hexadecimal(digit: u8) -> u64 {

@@ -31,7 +31,8 @@ pub(crate) struct Scope {
     id: HeaderValue,
     /// For the trace.
     span: Span,
-    begun: Instant,
+    /// When it began, where there will be a line or a span about it.
+    told: Option<Instant>,
 }
 
 /// The status that a response is counted and logged under, where it is not its own.
@@ -54,7 +55,9 @@ impl Scope {
         let id = told(fields).filter(|_| is_trusted()).unwrap_or_else(make);
         let shown = id.to_str().unwrap_or_default();
         let span = traces::request(listener, shown, method, fields, is_trusted);
-        Self { listener, method: method.clone(), id, span, begun: Instant::now() }
+        let is_told = tracing::enabled!(target: REQUESTS, Level::INFO) || !span.is_disabled();
+        let told = is_told.then(Instant::now);
+        Self { listener, method: method.clone(), id, span, told }
     }
 
     /// The id.
@@ -68,13 +71,10 @@ impl Scope {
         self,
         answer: Pin<Box<impl Future<Output = Response<B>> + ?Sized>>,
     ) -> Response<B> {
-        let Self { listener, method, id, span, begun } = self;
-        let is_told = tracing::enabled!(target: REQUESTS, Level::INFO) || !span.is_disabled();
+        let Self { listener, method, id, span, told } = self;
         let answer = async {
             let response = answer.instrument(span.clone()).await;
-            if !is_told {
-                return response;
-            }
+            let Some(begun) = told else { return response };
             let took_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
             let (policy, status) = (lines::policy(), status(&response).as_u16());
             traces::answered(&span, status, policy.as_ref());
@@ -88,7 +88,7 @@ impl Scope {
             );
             response
         };
-        let mut response = lines::about(id.clone(), is_told, answer).await;
+        let mut response = lines::about(id.clone(), told.is_some(), answer).await;
         response.headers_mut().insert(X_REQUEST_ID, id);
         response
     }

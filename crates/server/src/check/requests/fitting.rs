@@ -117,7 +117,9 @@ impl Fitting<'_> {
     /// Reads a body; `None` where a value does not fit. IPv6 addresses are cut to `ipv6_prefix`
     /// bits.
     pub(super) fn read(body: &[u8], ipv6_prefix: u8) -> Option<Asked> {
-        serde_json::from_slice::<Fitting<'_>>(body).ok()?.asked(ipv6_prefix)
+        // Once, where it would be each of its strings.
+        let body = str::from_utf8(body).ok()?;
+        serde_json::from_str::<Fitting<'_>>(body).ok()?.asked(ipv6_prefix)
     }
 
     fn asked(self, ipv6_prefix: u8) -> Option<Asked> {
