@@ -51,9 +51,21 @@ impl<P: Limiter, F: Limiter> Fallback<P, F> {
         self.share.workers()
     }
 
-    /// A share is denied more often than the limit would be; that earns nobody a strike.
-    fn by_share(&self, request: &Request) -> Request {
-        Request { share: self.share.workers(), penalty: None, ..request.clone() }
+    /// Lets the stand-in decide by this worker's share. A share is denied more often than the limit
+    /// would be; that earns nobody a strike.
+    async fn by_share(
+        &self,
+        request: &Request,
+        reason: &Unavailable,
+        is_peek: bool,
+    ) -> Result<Decision, Unavailable> {
+        let request = Request { share: self.share.workers(), penalty: None, ..request.clone() };
+        let decided = if is_peek {
+            self.local.peek(&request).await
+        } else {
+            self.local.admit(&request).await
+        };
+        decided.map(|decision| Decision { degraded: Some(reason.label()), ..decision })
     }
 }
 
@@ -61,23 +73,13 @@ impl<P: Limiter, F: StandIn> Fallback<P, F> {
     /// Lets the stand-in know the limits of an identity's own, and a block, as the primary holds
     /// to them: in an outage they are what was last seen. For most there is nothing to know.
     async fn learn(&self, request: &Request, decision: &Decision) -> Result<(), Unavailable> {
-        let (now_us, known) = self.local.standing(&request.identity).await?;
-        let blocked = is_blocked(decision);
+        let Request { identity, policy, .. } = request;
+        let (now_us, known) = self.local.standing(identity).await?;
+        let blocked = decision.limited_by == LimitedBy::Penalty;
         let plain = decision.limits_from == LimitsFrom::Policy && !blocked;
         if plain && known == Standing::default() {
             return Ok(());
         }
-        // Boxed, since it is rare, and whoever waits for a decision would hold its room.
-        Box::pin(self.keep(request, decision, (now_us, known))).await
-    }
-
-    async fn keep(
-        &self,
-        request: &Request,
-        decision: &Decision,
-        (now_us, known): (u64, Standing),
-    ) -> Result<(), Unavailable> {
-        let Request { identity, policy, .. } = request;
         let scope = Scope::Policy(policy.name.clone());
         let limits = match decision.limits_from {
             LimitsFrom::Policy => None,
@@ -96,7 +98,7 @@ impl<P: Limiter, F: StandIn> Fallback<P, F> {
             }
             (None, None) => {}
         }
-        let (blocked, known_us) = (is_blocked(decision), known.penalty.blocked_us(now_us));
+        let known_us = known.penalty.blocked_us(now_us);
         if blocked && known_us == 0 {
             let rest = decision.retry_after_us.map(Duration::from_micros);
             self.local.block(identity, rest, &note).await?;
@@ -117,13 +119,14 @@ impl<P: Limiter, F: StandIn> Limiter for Fallback<P, F> {
                     if decision.allowed {
                         self.local.count_admitted(request);
                     }
-                    // The decision stands, whatever the stand-in could not keep.
-                    let _ = self.learn(request, &decision).await;
+                    // The decision stands, whatever the stand-in could not keep. Boxed, so that what
+                    // is known already is told without the room for this.
+                    let _ = Box::pin(self.learn(request, &decision)).await;
                 }
                 Ok(decision)
             }
             Err(reason) if request.policy.on_failure == OnFailure::Local => {
-                Ok(degraded(self.local.admit(&self.by_share(request)).await?, &reason))
+                Box::pin(self.by_share(request, &reason, false)).await
             }
             answer => answer,
         }
@@ -132,7 +135,7 @@ impl<P: Limiter, F: StandIn> Limiter for Fallback<P, F> {
     async fn peek(&self, request: &Request) -> Result<Decision, Unavailable> {
         match self.primary.peek(request).await {
             Err(reason) if request.policy.on_failure == OnFailure::Local => {
-                Ok(degraded(self.local.peek(&self.by_share(request)).await?, &reason))
+                Box::pin(self.by_share(request, &reason, true)).await
             }
             answer => answer,
         }
@@ -143,13 +146,4 @@ impl<P: Limiter, F: StandIn> Limiter for Fallback<P, F> {
         let local = self.local.reset(identity, policy).await;
         self.primary.reset(identity, policy).await.and(local)
     }
-}
-
-fn is_blocked(decision: &Decision) -> bool {
-    decision.limited_by == LimitedBy::Penalty
-}
-
-fn degraded(mut decision: Decision, reason: &Unavailable) -> Decision {
-    decision.degraded = Some(reason.label());
-    decision
 }

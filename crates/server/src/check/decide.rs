@@ -15,6 +15,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use http_body::Body as HttpBody;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use transom_core::{Answer, Identity};
 
 use super::requests::{self, Asked};
 use super::{BODY_MAX, batch, wire};
@@ -22,7 +23,7 @@ use crate::front::{Decided, Front, SharedFront};
 use crate::telemetry::decided_under;
 
 /// Answers a service, by the front that is there when all of its question is.
-pub(super) async fn decide<B>(front: &SharedFront, body: B) -> Response
+pub(super) async fn decide<B>(front: SharedFront, body: B) -> Response
 where
     B: HttpBody<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>,
 {
@@ -39,15 +40,19 @@ where
     };
     let front = &*front.load_full();
     match Asked::read(&body, front.identities.ipv6_prefix()) {
-        Ok(Asked::One(request)) => one(front, request).await,
-        Ok(Asked::Many(requests)) => many(front, requests).await,
+        Ok(Asked::One(request)) => {
+            let answer = request.ask(front).await;
+            reply(front, request.identity, answer)
+        }
+        // Boxed, so that one alone does not take the room of many.
+        Ok(Asked::Many(requests)) => Box::pin(many(front, requests)).await,
         Err(error) => wire::problem(StatusCode::BAD_REQUEST, &error.to_string()),
     }
 }
 
-async fn one(front: &Front, request: requests::Request) -> Response {
-    let answer = request.ask(front).await;
-    let decided = Decided { identity: request.identity, answer };
+/// What becomes of the answer to a request alone.
+fn reply(front: &Front, identity: Identity, answer: Answer) -> Response {
+    let decided = Decided { identity, answer };
     decided_under(&decided.answer.policy.name);
     match wire::undecided(front, &decided) {
         Some(refusal) => refusal.map(Body::from),

@@ -61,8 +61,7 @@ impl HttpService for Check {
 
     fn answer(&self, request: http::Request<ClientBody>, peer: SocketAddr) -> Answering<Body> {
         if request.method() == Method::POST && request.uri().path() == DECIDE {
-            let front = Arc::clone(&self.front);
-            return Box::pin(async move { decide::decide(&front, request.into_body()).await });
+            return Box::pin(decide::decide(Arc::clone(&self.front), request.into_body()));
         }
         self.routes.answer(request, peer)
     }
@@ -72,7 +71,7 @@ impl HttpService for Check {
 /// `ConnectInfo`.
 pub fn router(front: SharedFront) -> Router {
     let decide = async |State(front): State<SharedFront>, request: Request| {
-        decide::decide(&front, request.into_body()).await
+        decide::decide(front, request.into_body()).await
     };
     Router::new()
         .route("/check", any(forward_auth::check))

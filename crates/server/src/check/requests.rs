@@ -97,10 +97,10 @@ impl Asked {
 
 impl Request {
     /// Decides this request.
-    pub(super) async fn ask(&self, front: &Front) -> Answer {
+    pub(super) fn ask(&self, front: &Front) -> impl Future<Output = Answer> {
         let Self { identity, method, path, host, cost, peek } = self;
         let (host, cost, peek) = (host.as_deref(), *cost, *peek);
-        front.ask(Ask { identity, method, host, path, cost, peek, within: None }).await
+        front.ask(Ask { identity, method, host, path, cost, peek, within: None })
     }
 }
 
