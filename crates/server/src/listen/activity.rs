@@ -1,4 +1,4 @@
-//! Whose turn it is on a connection, and since when; and what its next bytes are.
+//! Whose turn it is on a connection, and since when; and whether HTTP goes on there.
 
 use std::pin::Pin;
 use std::sync::Arc;
