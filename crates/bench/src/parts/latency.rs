@@ -100,7 +100,7 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
         draw_spread(bench, &mut section, half)?;
     }
     section.say(
-        "What makes the tail: a thread that could run while others are on all cores waits. Below \
+        "What adds to the tail: a thread that could run while others are on all cores waits. Below \
          saturation fewer requests share a call of the script, and fewer a wake-up of the worker, \
          so that each takes more of the cores. Time of a core and time of waiting for one are for an \
          answer, over all threads of a process.",
