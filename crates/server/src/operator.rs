@@ -28,6 +28,7 @@ pub use api_keys::NewKey;
 pub use changes::{Because, NewBlock, NewMode, NewOverride, Reset};
 pub use documents::*;
 pub use error::OperatorError;
+pub(crate) use explain::wait;
 
 /// How many marks of a window are shown.
 const MARKS_MAX: usize = 2_000;

@@ -24,6 +24,7 @@ use transom_core::delay::milliseconds;
 use transom_core::{Decision, Outcome, WindowState};
 
 use crate::front::{Decided, Front};
+use crate::telemetry::NO_SOURCE;
 
 /// As much room as the answer to one request takes, with a long name.
 const ROOM: usize = 512;
@@ -63,7 +64,7 @@ pub(super) fn undecided(front: &Front, decided: &Decided) -> Option<Response<Byt
     }
 }
 
-/// Writes the answer to one request. It is put together here and not serialised, which took an
+/// Writes the answer to one request. It is put together here and not serialised, which took a
 /// tenth of all that a worker does for a decision. Nothing in it needs an escape but the identity.
 fn write(decided: &Decided, body: &mut String) {
     let Decided { identity, answer } = decided;
@@ -80,9 +81,11 @@ fn write(decided: &Decided, body: &mut String) {
         write_decision(decision, body);
         (degraded, shadow) = (decision.degraded, passes && !decision.allowed);
     } else {
-        body.push_str(
-            r#"null,"retry_after_ms":null,"reset_ms":null,"minute":null,"second":null,"at_us":null,"source":"none""#,
-        );
+        body.extend([
+            r#"null,"retry_after_ms":null,"reset_ms":null,"minute":null,"second":null,"at_us":null,"source":""#,
+            NO_SOURCE,
+            "\"",
+        ]);
     }
     if let Outcome::Unknown { reason, .. } = &answer.outcome {
         degraded = Some(reason.label());

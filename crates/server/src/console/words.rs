@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 use std::time::{Duration, UNIX_EPOCH};
 
-use transom_core::{LimitsFrom, delay};
+use transom_core::LimitsFrom;
+
+pub(super) use crate::operator::wait;
 
 /// A moment as a person reads it: `2026-11-24 08:30:00 UTC`.
 pub(super) fn moment(at_us: u64) -> String {
@@ -26,15 +28,6 @@ pub(super) fn rfc3339(at_us: u64) -> String {
 pub(super) fn time_of_day(at_us: u64) -> String {
     let (s, ms) = (at_us / 1_000_000 % 86_400, at_us / 1_000 % 1_000);
     format!("{:02}:{:02}:{:02}.{ms:03}", s / 3_600, s / 60 % 60, s % 60)
-}
-
-/// A wait, rounded up to what is shown: tenths of a second in the first minute.
-pub(super) fn wait(wait_us: u64) -> String {
-    let tenths = delay::tenths(wait_us);
-    if tenths < 600 {
-        return format!("{}.{} s", tenths / 10, tenths % 10);
-    }
-    humantime::format_duration(Duration::from_secs(delay::seconds(wait_us))).to_string()
 }
 
 /// A short time ago, to the millisecond.

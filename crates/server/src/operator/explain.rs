@@ -110,7 +110,7 @@ fn summary(said: &Explanation, decision: Option<&Decision>) -> String {
     let next = match decision.retry_after_us {
         None => String::new(),
         Some(_) if never_passes(said) => " As things stand, none ever passes.".to_owned(),
-        Some(wait_us) => format!(" The next one passes in {}.", seconds(wait_us)),
+        Some(wait_us) => format!(" The next one passes in {}.", wait(wait_us)),
     };
     format!("{request} {verdict}: {why}; {limits}.{next}")
 }
@@ -130,8 +130,8 @@ fn or_somebody(by: &str) -> &str {
     if by.is_empty() { "an operator" } else { by }
 }
 
-/// A wait as a person reads it, rounded up to what is shown.
-fn seconds(wait_us: u64) -> String {
+/// A wait as a person reads it, rounded up to what is shown: tenths of a second in the first minute.
+pub(crate) fn wait(wait_us: u64) -> String {
     let tenths = delay::tenths(wait_us);
     if tenths < 600 {
         return format!("{}.{} s", tenths / 10, tenths % 10);
