@@ -9,6 +9,8 @@ use transom_tests::redis_server::{binary, repository};
 const TICK_NS: u64 = 10_000_000;
 /// Fields of `/proc/PID/stat` between the name in brackets and the time in user mode.
 const BEFORE_TIMES: usize = 11;
+/// The place of the stolen time among the times in `/proc/stat`.
+const STOLEN: usize = 7;
 
 /// Nanoseconds that all threads of a process have been on a core. Threads that have ended are not
 /// counted; `None` where the system does not tell.
@@ -90,6 +92,34 @@ impl Sub for CpuTime {
     }
 }
 
+/// Time of all cores since the machine started, in ticks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct HostTime {
+    all: u64,
+    stolen: u64,
+}
+
+impl HostTime {
+    /// `None` where the system does not tell.
+    pub(crate) fn now() -> Option<Self> {
+        Self::parse(&std::fs::read_to_string("/proc/stat").ok()?)
+    }
+
+    fn parse(stat: &str) -> Option<Self> {
+        let fields = stat.lines().next()?.strip_prefix("cpu ")?.split_whitespace();
+        // What follows the stolen time is in the time of the program already.
+        let times: Vec<u64> = fields.take(STOLEN + 1).map_while(|time| time.parse().ok()).collect();
+        Some(Self { all: times.iter().sum(), stolen: *times.get(STOLEN)? })
+    }
+
+    /// What the host of a virtual machine gave to others meanwhile, in thousandths of the time of
+    /// all cores.
+    pub(crate) fn stolen_per_mille(self, since: Self) -> u64 {
+        let all = self.all.saturating_sub(since.all);
+        self.stolen.saturating_sub(since.stolen) * 1_000 / all.max(1)
+    }
+}
+
 /// How many processes can run at once.
 pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
@@ -140,6 +170,18 @@ mod tests {
         let times = CpuTime { user_ns: 1_500_000_000, kernel_ns: 250_000_000 };
         assert_eq!(CpuTime::parse(stat), Some(times));
         assert_eq!(CpuTime::parse("42 (a"), None);
+    }
+
+    #[test]
+    fn what_the_host_takes_is_a_part_of_the_time_of_all_cores() {
+        let of = |stat: &str| HostTime::parse(stat);
+        let before = of("cpu  100 0 100 700 0 0 50 50 40 0\ncpu0 1 1\n").unwrap();
+        let after = of("cpu  200 0 200 1400 0 0 100 100 80 0\n").unwrap();
+        assert_eq!(after.stolen_per_mille(before), 50);
+        assert_eq!(before.stolen_per_mille(before), 0);
+        for other in ["", "cpu 1 2 3", "cpu0 1 2 3 4 5 6 7 8", "intr 1 2 3 4 5 6 7 8"] {
+            assert_eq!(of(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -22,6 +22,10 @@ pub(crate) struct Measured {
     /// When it began, UTC.
     pub(crate) at: String,
     pub(crate) took_s: u64,
+    /// Of the time of all cores, in thousandths, what the host of a virtual machine gave to others
+    /// meanwhile; `None` where the system does not tell.
+    #[serde(default)]
+    pub(crate) stolen_per_mille: Option<u64>,
     /// The source that it was built from.
     pub(crate) revision: String,
     /// Cores, and the system.
@@ -39,6 +43,16 @@ pub(crate) struct Measured {
     pub(crate) text: String,
     pub(crate) findings: Findings,
     pub(crate) not_measured: Vec<String>,
+}
+
+impl Measured {
+    /// How much the host took, behind what else is said of a run.
+    fn stolen(&self) -> String {
+        self.stolen_per_mille.map_or_else(String::new, |per_mille| {
+            let (percent, tenths) = (per_mille / 10, per_mille % 10);
+            format!(", {percent}.{tenths} % of the cores' time taken by the host")
+        })
+    }
 }
 
 impl Results {
@@ -88,8 +102,12 @@ impl Results {
             let Some(own) = measured else { continue };
             let _ = write!(
                 text,
-                "## {}\n\n`{COMMAND} -- --only {name}`, {}, {}.\n\n{}",
-                own.title, own.at, own.revision, own.text
+                "## {}\n\n`{COMMAND} -- --only {name}`, {}, {}{}.\n\n{}",
+                own.title,
+                own.at,
+                own.revision,
+                own.stolen(),
+                own.text
             );
         }
         text.push_str("## Not measured\n\n- A network: everything talks over loopback.\n");
@@ -159,8 +177,8 @@ const BOUNDS: &str = "What stands in the way: of the rates, the time of the core
 and how much of it is left without a limiter, under *Profile*; of the ratio to limitador, what the \
 handler reaches with no limiter at all, under *On Redis*; of the script, its Lua, as the row of its \
 commands alone shows, under *The script*, and without the noise of the machine under *Instructions*; \
-of a million keys, what a command takes there, under *Growth*; of p99, cores that are busy, in part, \
-under *Latency at a constant rate*. An over-admission is an admission that was, with others of its caller, \
+of a million keys, what a command takes there, under *Growth*; of p99, cores that are busy, and a Redis \
+that grows, under *Latency at a constant rate*. An over-admission is an admission that was, with others of its caller, \
 sent and answered within less than a window, and is one more than the window holds; it is looked for \
 in every load on Transom, warm-up included, in each round by itself, and in one load that is longer \
 than a minute, under *On Redis*. A bound is not reached where \
@@ -172,7 +190,8 @@ edit.\n\nThe load generator, the workers or handlers, and Redis run on one machi
 cores, none of them pinned to one; it is so for all that is compared. Figures of two systems are \
 compared within one run only, as the median of the ratios of the rounds where nothing else is said. \
 In each round the systems take turns, each round begins with another one, and Redis is emptied before \
-each turn. The warm-up is left out of rates and latencies; it is in what an answer took of the cores. An \
+each turn where nothing else is said. The host of a virtual machine may give its cores to others: where \
+it does, rates are lower and tails longer, of the busiest above all. The warm-up is left out of rates and latencies; it is in what an answer took of the cores. An \
 absolute figure says little about another machine.\n\n";
 
 #[cfg(test)]
@@ -197,6 +216,7 @@ mod tests {
         Measured {
             at: String::new(),
             took_s: 0,
+            stolen_per_mille: Some(12),
             revision: String::new(),
             machine: String::new(),
             redis: String::new(),

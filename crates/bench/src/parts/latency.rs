@@ -9,6 +9,7 @@ use transom_core::Limits;
 use transom_tests::RedisServer;
 
 use self::cores::Cores;
+use super::fill::{Fill, fill};
 use super::system::{self, Reached, System};
 use crate::args::Kind;
 use crate::bench::Bench;
@@ -29,30 +30,52 @@ const P99: usize = 3;
 /// One request in so many is slower than a quantile, by its place; the last one is the worst.
 const ONE_IN: [f64; QUANTILES.len() - 1] = [2.0, 4.0, 10.0, 100.0, 1_000.0, 10_000.0];
 
+/// Keys of the workers of this part.
+const PREFIX: &str = "latency";
+/// What is compared: noop, ping, decide, and decide of callers that Redis knows.
+const SYSTEMS: usize = 4;
+/// The name of the last one.
+const KNOWN: &str = "decide, known callers";
+/// The place of the one that is saturated to find the rates.
+const DECIDE: usize = 2;
+
+/// A system at every part of the saturation rate.
+struct Asked<'a> {
+    system: System,
+    redis: &'a RedisServer,
+    /// Whether its Redis is emptied before each turn.
+    emptied: bool,
+}
+
 pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
-    let (redis, limits) = (RedisServer::process(&[]).await, Limits::DEFAULT);
+    let limits = Limits::DEFAULT;
+    let (redis, known) = (RedisServer::process(&[]).await, RedisServer::process(&[]).await);
     let noop = Handler::start(Program::Own(Kind::Noop), &redis.url, limits)?;
     let ping = Handler::start(Program::Own(Kind::Ping), &redis.url, limits)?;
-    let worker = system::workers(&redis.url, "latency", limits, 1);
+    let worker = system::workers(&redis.url, PREFIX, limits, 1);
+    let of_known = system::workers(&known.url, PREFIX, limits, 1);
     let traffic = Traffic::decide(CALM_KEYS);
-    let systems = [
-        System::of_handler(&noop, traffic.clone()),
-        System::of_handler(&ping, traffic.clone()),
-        System::of_workers("decide", &worker, traffic, limits),
+    let asked = |system, redis, emptied| Asked { system, redis, emptied };
+    let systems: [_; SYSTEMS] = [
+        asked(System::of_handler(&noop, traffic.clone()), &redis, true),
+        asked(System::of_handler(&ping, traffic.clone()), &redis, true),
+        asked(System::of_workers("decide", &worker, traffic.clone(), limits), &redis, true),
+        asked(System::of_workers(KNOWN, &of_known, traffic, limits), &known, false),
     ];
-    let [.., decide] = &systems;
+    make_known(bench, &systems[DECIDE + 1]).await?;
+
     let mut saturated = Reached::default();
-    let mut cells: [[Cell; 3]; RATES.len()] = Default::default();
+    let mut cells: [[Cell; SYSTEMS]; RATES.len()] = Default::default();
     for number in 0..bench.rounds() {
         // In each round anew, since the machine may be faster or slower then.
         bench.step(number, "decide, saturated");
         system::empty(&redis).await?;
+        let decide = &systems[DECIDE].system;
         let saturation = system::round(bench, &redis, decide, &mut saturated).await?.rate();
         for (hundredths, cells) in RATES.into_iter().zip(&mut cells) {
             let rate = (saturation * hundredths / 100).max(1);
             for place in system::turns(number, systems.len()) {
-                system::empty(&redis).await?;
-                cells[place].round(bench, &redis, &systems[place], rate, number).await?;
+                cells[place].round(bench, &systems[place], rate, number).await?;
             }
         }
     }
@@ -65,7 +88,8 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
          round finds that rate anew and asks for parts of it. Milliseconds, each the median of the \
          rounds' own; a request that failed counts with the time after which it did. The generator \
          lets requests go in steps of 0.25 ms and a little, those that are due: the wait for that \
-         is in all of these, and at a high rate several come at once.",
+         is in all of these, and at a high rate several come at once. `{KNOWN}` has a Redis of its \
+         own that is never emptied: all callers are in it, and it has grown to what it needs.",
         grouped(saturated.rate.median())
     ));
     let (mut rows, mut busy) = (Vec::new(), Vec::new());
@@ -88,7 +112,7 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
     section.table(&head, &rows);
     draw_curves(bench, &mut section, &cells)?;
     if let Some((_, half)) = RATES.into_iter().zip(&cells).find(|(rate, _)| *rate == HALF) {
-        let [_, ping, decide] = half;
+        let [_, ping, decide, _] = half;
         let lapses = decide.reached.lapses.or_worse(ping.reached.lapses);
         let ratios = decide.latency_ns[P99].ratios(&ping.latency_ns[P99]);
         section.say(&format!(
@@ -100,7 +124,9 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
         draw_spread(bench, &mut section, half)?;
     }
     section.say(
-        "What adds to the tail: a thread that could run while others are on all cores waits. Below \
+        "What adds to the tail: a thread that could run while others are on all cores waits. A \
+         Redis that was emptied grows: it takes memory that it has not touched before, and moves its \
+         keys to a larger table, in steps of a millisecond in which nobody is answered. Below \
          saturation fewer requests share a call of the script, and fewer a wake-up of the worker, \
          so that each takes more of the cores. Time of a core and time of waiting for one are for an \
          answer, over all threads of a process.",
@@ -124,12 +150,14 @@ impl Cell {
     async fn round(
         &mut self,
         bench: &mut Bench,
-        redis: &RedisServer,
-        system: &System,
+        asked: &Asked<'_>,
         rate: u64,
         number: usize,
     ) -> Result<()> {
-        let system = system.clone().at(rate);
+        let (system, redis) = (asked.system.clone().at(rate), asked.redis);
+        if asked.emptied {
+            system::empty(redis).await?;
+        }
         bench.step(number, &format!("{} at {}", system.name, system.pace));
         let tally = self.cores.round(bench, redis, &system, &mut self.reached).await?;
         self.rate.push(rate);
@@ -153,20 +181,28 @@ impl Cell {
     }
 }
 
+/// Writes a window for each caller, and lets the server grow to what it needs under load.
+async fn make_known(bench: &mut Bench, known: &Asked<'_>) -> Result<()> {
+    fill(known.redis, PREFIX, Fill { identities: CALM_KEYS, units: 1 }).await?;
+    let tally = known.system.run(bench).await?;
+    known.system.judge(bench, &tally);
+    Ok(())
+}
+
 /// Nanoseconds as milliseconds on a drawing.
 fn milliseconds(ns: u64) -> f64 {
     place(ns / 1_000) / 1_000.0
 }
 
 /// All cells, with their parts of the saturation rate.
-fn each(cells: &[[Cell; 3]]) -> impl Iterator<Item = (u64, &Cell)> {
+fn each(cells: &[[Cell; SYSTEMS]]) -> impl Iterator<Item = (u64, &Cell)> {
     RATES
         .into_iter()
         .zip(cells)
         .flat_map(|(rate, cells)| cells.iter().map(move |cell| (rate, cell)))
 }
 
-fn draw_curves(bench: &Bench, section: &mut Section, cells: &[[Cell; 3]]) -> Result<()> {
+fn draw_curves(bench: &Bench, section: &mut Section, cells: &[[Cell; SYSTEMS]]) -> Result<()> {
     let mut lines: Vec<Line> = Vec::new();
     for (hundredths, cell) in each(cells) {
         let (point, range) = (cell.at(P99), cell.latency_ns[P99].range());

@@ -30,7 +30,7 @@ use transom_tests::redis_server::repository;
 
 use crate::args::Args;
 use crate::bench::Bench;
-use crate::machine;
+use crate::machine::{self, HostTime};
 use crate::report::Section;
 use crate::results::{Measured, Results};
 
@@ -70,7 +70,7 @@ impl Part {
         match self {
             Self::Script => 290,
             Self::Faces => 125,
-            Self::Latency => 200,
+            Self::Latency => 265,
             Self::Memory => 200,
             Self::Peers => 225,
             Self::Growth => 470,
@@ -175,7 +175,7 @@ pub(crate) fn measure(args: &Args) -> Result<()> {
     for (number, part) in parts.iter().enumerate() {
         let expected = if args.quick { "seconds".to_owned() } else { minutes(part.takes_s()) };
         bench.begin(format!("{} ({} of {}, {expected})", part.name(), number + 1, parts.len()));
-        let (at, started) = (machine::time(), Instant::now());
+        let (at, started, host) = (machine::time(), Instant::now(), HostTime::now());
         match outcome(&runtime, part.measure(&mut bench)) {
             Err(Ended::Stopped) => {
                 bench.end();
@@ -186,6 +186,9 @@ pub(crate) fn measure(args: &Args) -> Result<()> {
                 let measured = Measured {
                     at,
                     took_s: started.elapsed().as_secs(),
+                    stolen_per_mille: HostTime::now()
+                        .zip(host)
+                        .map(|(now, since)| now.stolen_per_mille(since)),
                     revision: revision.clone(),
                     machine: machine::description(),
                     redis: redis.clone(),
