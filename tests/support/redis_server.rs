@@ -22,6 +22,9 @@ use tokio::runtime::Handle;
 
 /// The image and tag of the container.
 const IMAGE: (&str, &str) = ("redis", "7-bookworm");
+/// Settings of the compose file, which says why.
+pub const SETTINGS: [&str; 8] =
+    ["--save", "", "--maxmemory-policy", "noeviction", "--hz", "100", "--activerehashing", "no"];
 /// What a process says, in its folder.
 const SAID: &str = "said";
 /// How long a server may take to answer.
@@ -49,7 +52,7 @@ enum Running {
 }
 
 impl RedisServer {
-    /// A server with the settings of the compose file: no eviction, nothing on disk.
+    /// A server with [`SETTINGS`].
     ///
     /// # Panics
     ///
@@ -88,7 +91,7 @@ impl RedisServer {
         let mut command = Command::new(binary());
         command
             .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
-            .args(["--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction"])
+            .args(SETTINGS)
             .arg("--dir")
             .arg(folder.path())
             .args(arguments)
@@ -126,7 +129,7 @@ impl RedisServer {
         let container = GenericImage::new(image, tag)
             .with_exposed_port(6379.tcp())
             .with_wait_for(WaitFor::message_on_stdout("Ready to accept connections"))
-            .with_cmd(["redis-server", "--save", "", "--maxmemory-policy", "noeviction"])
+            .with_cmd(["redis-server"].into_iter().chain(SETTINGS))
             .start()
             .await
             .expect("a Docker engine answers, but the image redis:7-bookworm cannot be started");
