@@ -22,9 +22,6 @@ use tokio::runtime::Handle;
 
 /// The image and tag of the container.
 const IMAGE: (&str, &str) = ("redis", "7-bookworm");
-/// Settings of the compose file, which says why.
-pub const SETTINGS: [&str; 8] =
-    ["--save", "", "--maxmemory-policy", "noeviction", "--hz", "100", "--activerehashing", "no"];
 /// What a process says, in its folder.
 const SAID: &str = "said";
 /// How long a server may take to answer.
@@ -52,7 +49,7 @@ enum Running {
 }
 
 impl RedisServer {
-    /// A server with [`SETTINGS`].
+    /// A server with the settings of the compose file: no eviction, nothing on disk.
     ///
     /// # Panics
     ///
@@ -91,7 +88,7 @@ impl RedisServer {
         let mut command = Command::new(binary());
         command
             .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
-            .args(SETTINGS)
+            .args(["--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction"])
             .arg("--dir")
             .arg(folder.path())
             .args(arguments)
@@ -129,7 +126,7 @@ impl RedisServer {
         let container = GenericImage::new(image, tag)
             .with_exposed_port(6379.tcp())
             .with_wait_for(WaitFor::message_on_stdout("Ready to accept connections"))
-            .with_cmd(["redis-server"].into_iter().chain(SETTINGS))
+            .with_cmd(["redis-server", "--save", "", "--maxmemory-policy", "noeviction"])
             .start()
             .await
             .expect("a Docker engine answers, but the image redis:7-bookworm cannot be started");

@@ -3,14 +3,13 @@
 #![expect(clippy::float_arithmetic, reason = "places on a drawing, not limits or times")]
 
 mod cores;
-mod known;
 
 use anyhow::Result;
 use transom_core::Limits;
 use transom_tests::RedisServer;
 
 use self::cores::Cores;
-use self::known::{Asked, Known};
+use super::fill::{Fill, fill};
 use super::system::{self, Reached, System};
 use crate::args::Kind;
 use crate::bench::Bench;
@@ -31,30 +30,39 @@ const P99: usize = 3;
 /// One request in so many is slower than a quantile, by its place; the last one is the worst.
 const ONE_IN: [f64; QUANTILES.len() - 1] = [2.0, 4.0, 10.0, 100.0, 1_000.0, 10_000.0];
 
-/// Systems that are compared; the last two are asked for callers whom Redis knows.
-const SYSTEMS: usize = 5;
+/// Keys of the workers of this part.
+const PREFIX: &str = "latency";
+/// What is compared: noop, ping, decide, and decide of callers that Redis knows.
+const SYSTEMS: usize = 4;
+/// The name of the last one.
+const KNOWN: &str = "decide, known callers";
 /// The place of the one that is saturated to find the rates.
 const DECIDE: usize = 2;
 
+/// A system at every part of the saturation rate.
+struct Asked<'a> {
+    system: System,
+    redis: &'a RedisServer,
+    /// Whether its Redis is emptied before each turn.
+    emptied: bool,
+}
+
 pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
-    let (redis, limits) = (RedisServer::process(&[]).await, Limits::DEFAULT);
+    let limits = Limits::DEFAULT;
+    let (redis, known) = (RedisServer::process(&[]).await, RedisServer::process(&[]).await);
     let noop = Handler::start(Program::Own(Kind::Noop), &redis.url, limits)?;
     let ping = Handler::start(Program::Own(Kind::Ping), &redis.url, limits)?;
-    let worker = system::workers(&redis.url, known::PREFIX, limits, 1);
-    let known = Known::start(&[], limits).await?;
-    let plain = Known::start(&known::REDIS_DEFAULTS, limits).await?;
+    let worker = system::workers(&redis.url, PREFIX, limits, 1);
+    let of_known = system::workers(&known.url, PREFIX, limits, 1);
     let traffic = Traffic::decide(CALM_KEYS);
-    let of_worker = |name, fleet| System::of_workers(name, fleet, traffic.clone(), limits);
+    let asked = |system, redis, emptied| Asked { system, redis, emptied };
     let systems: [_; SYSTEMS] = [
-        Asked::of_nobody(System::of_handler(&noop, traffic.clone()), &redis),
-        Asked::of_nobody(System::of_handler(&ping, traffic.clone()), &redis),
-        Asked::of_nobody(of_worker("decide", &worker), &redis),
-        known.asked(of_worker("decide, known callers", &known.worker)),
-        plain.asked(of_worker("decide, known callers, Redis by default", &plain.worker)),
+        asked(System::of_handler(&noop, traffic.clone()), &redis, true),
+        asked(System::of_handler(&ping, traffic.clone()), &redis, true),
+        asked(System::of_workers("decide", &worker, traffic.clone(), limits), &redis, true),
+        asked(System::of_workers(KNOWN, &of_known, traffic, limits), &known, false),
     ];
-    for known in &systems[DECIDE + 1..] {
-        known.grow(bench).await?;
-    }
+    make_known(bench, &systems[DECIDE + 1]).await?;
 
     let mut saturated = Reached::default();
     let mut cells: [[Cell; SYSTEMS]; RATES.len()] = Default::default();
@@ -80,11 +88,9 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
          round finds that rate anew and asks for parts of it. Milliseconds, each the median of the \
          rounds' own; a request that failed counts with the time after which it did. The generator \
          lets requests go in steps of 0.25 ms and a little, those that are due: the wait for that \
-         is in all of these, and at a high rate several come at once. *Known callers* are in a Redis \
-         of their own that is never emptied and has grown to what it needs; *by default* it is \
-         started with `{}`, where all other ones have the settings of the compose file.",
-        grouped(saturated.rate.median()),
-        known::REDIS_DEFAULTS.join(" "),
+         is in all of these, and at a high rate several come at once. `{KNOWN}` has a Redis of its \
+         own that is never emptied: all callers are in it, and it has grown to what it needs.",
+        grouped(saturated.rate.median())
     ));
     let (mut rows, mut busy) = (Vec::new(), Vec::new());
     for (hundredths, cell) in each(&cells) {
@@ -106,14 +112,13 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
     section.table(&head, &rows);
     draw_curves(bench, &mut section, &cells)?;
     if let Some((_, half)) = RATES.into_iter().zip(&cells).find(|(rate, _)| *rate == HALF) {
-        let [_, ping, decide, known, plain] = half;
+        let [_, ping, decide, _] = half;
         let lapses = decide.reached.lapses.or_worse(ping.reached.lapses);
         let ratios = decide.latency_ns[P99].ratios(&ping.latency_ns[P99]);
         section.say(&format!(
             "At half of the saturation rate the p99 of *decide* was that of *ping* in the same \
-             round, times {}. For known callers it was that with Redis by default, times {}.",
-            ratios.each(ratio),
-            known.latency_ns[P99].ratios(&plain.latency_ns[P99]).each(ratio),
+             round, times {}.",
+            ratios.each(ratio)
         ));
         bench.findings.ratio(Figure::TailLatency, Some(ratios), lapses);
         draw_spread(bench, &mut section, half)?;
@@ -121,8 +126,7 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
     section.say(
         "What adds to the tail: a thread that could run while others are on all cores waits. A \
          Redis that was emptied grows: it takes memory that it has not touched before, and moves its \
-         keys to a larger table. One that is not takes away the keys of windows that have ended, \
-         `hz` times a second, and answers nobody meanwhile. Below \
+         keys to a larger table, in steps of a millisecond in which nobody is answered. Below \
          saturation fewer requests share a call of the script, and fewer a wake-up of the worker, \
          so that each takes more of the cores. Time of a core and time of waiting for one are for an \
          answer, over all threads of a process.",
@@ -150,7 +154,10 @@ impl Cell {
         rate: u64,
         number: usize,
     ) -> Result<()> {
-        let (system, redis) = asked.turn(rate).await?;
+        let (system, redis) = (asked.system.clone().at(rate), asked.redis);
+        if asked.emptied {
+            system::empty(redis).await?;
+        }
         bench.step(number, &format!("{} at {}", system.name, system.pace));
         let tally = self.cores.round(bench, redis, &system, &mut self.reached).await?;
         self.rate.push(rate);
@@ -172,6 +179,14 @@ impl Cell {
         row.insert(P99 + 2, self.latency_ns[P99].shown_range(millis));
         row
     }
+}
+
+/// Writes a window for each caller, and lets the server grow to what it needs under load.
+async fn make_known(bench: &mut Bench, known: &Asked<'_>) -> Result<()> {
+    fill(known.redis, PREFIX, Fill { identities: CALM_KEYS, units: 1 }).await?;
+    let tally = known.system.run(bench).await?;
+    known.system.judge(bench, &tally);
+    Ok(())
 }
 
 /// Nanoseconds as milliseconds on a drawing.
