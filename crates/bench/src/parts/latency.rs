@@ -2,12 +2,14 @@
 
 #![expect(clippy::float_arithmetic, reason = "places on a drawing, not limits or times")]
 
+mod asked;
 mod cores;
 
 use anyhow::Result;
 use transom_core::Limits;
 use transom_tests::RedisServer;
 
+use self::asked::Asked;
 use self::cores::Cores;
 use super::fill::{Fill, fill};
 use super::system::{self, Reached, System};
@@ -36,16 +38,9 @@ const PREFIX: &str = "latency";
 const SYSTEMS: usize = 4;
 /// The name of the last one.
 const KNOWN: &str = "decide, known callers";
-/// The place of the one that is saturated to find the rates.
+/// The places of those that are saturated.
+const PING: usize = 1;
 const DECIDE: usize = 2;
-
-/// A system at every part of the saturation rate.
-struct Asked<'a> {
-    system: System,
-    redis: &'a RedisServer,
-    /// Whether its Redis is emptied before each turn.
-    emptied: bool,
-}
 
 pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
     let limits = Limits::DEFAULT;
@@ -56,29 +51,14 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
     let of_known = system::workers(&known.url, PREFIX, limits, 1);
     let traffic = Traffic::decide(CALM_KEYS);
     let asked = |system, redis, emptied| Asked { system, redis, emptied };
-    let systems: [_; SYSTEMS] = [
+    let systems = [
         asked(System::of_handler(&noop, traffic.clone()), &redis, true),
         asked(System::of_handler(&ping, traffic.clone()), &redis, true),
         asked(System::of_workers("decide", &worker, traffic.clone(), limits), &redis, true),
         asked(System::of_workers(KNOWN, &of_known, traffic, limits), &known, false),
     ];
-    make_known(bench, &systems[DECIDE + 1]).await?;
-
-    let mut saturated = Reached::default();
-    let mut cells: [[Cell; SYSTEMS]; RATES.len()] = Default::default();
-    for number in 0..bench.rounds() {
-        // In each round anew, since the machine may be faster or slower then.
-        bench.step(number, "decide, saturated");
-        system::empty(&redis).await?;
-        let decide = &systems[DECIDE].system;
-        let saturation = system::round(bench, &redis, decide, &mut saturated).await?.rate();
-        for (hundredths, cells) in RATES.into_iter().zip(&mut cells) {
-            let rate = (saturation * hundredths / 100).max(1);
-            for place in system::turns(number, systems.len()) {
-                cells[place].round(bench, &systems[place], rate, number).await?;
-            }
-        }
-    }
+    fill(&known, PREFIX, Fill { identities: CALM_KEYS, units: 1 }).await?;
+    let latencies = Latencies::measure(bench, &systems).await?;
 
     let mut section = Section::new("Latency at a constant rate");
     section.say(&format!(
@@ -88,41 +68,14 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
          round finds that rate anew and asks for parts of it. Milliseconds, each the median of the \
          rounds' own; a request that failed counts with the time after which it did. The generator \
          lets requests go in steps of 0.25 ms and a little, those that are due: the wait for that \
-         is in all of these, and at a high rate several come at once. `{KNOWN}` has a Redis of its \
-         own that is never emptied: all callers are in it, and it has grown to what it needs.",
-        grouped(saturated.rate.median())
+         is in all of these, and at a high rate several come at once. The callers of `{KNOWN}` are \
+         in a Redis of its own, which is never emptied and has grown to what it needs. The last row \
+         is at half of the rate at which *ping* is saturated itself.",
+        grouped(latencies.saturated[1].rate.median())
     ));
-    let (mut rows, mut busy) = (Vec::new(), Vec::new());
-    for (hundredths, cell) in each(&cells) {
-        let name = format!("{}, {hundredths} % ({})", cell.system, grouped(cell.rate.median()));
-        rows.push(cell.row(&name));
-        busy.push(cell.cores.row(name, &cell.reached));
-    }
-    let head = [
-        "rate, part of saturation",
-        "p50",
-        "p75",
-        "p90",
-        "p99",
-        "p99, lowest to highest round",
-        "p99.9",
-        "p99.99",
-        "worst",
-    ];
-    section.table(&head, &rows);
-    draw_curves(bench, &mut section, &cells)?;
-    if let Some((_, half)) = RATES.into_iter().zip(&cells).find(|(rate, _)| *rate == HALF) {
-        let [_, ping, decide, _] = half;
-        let lapses = decide.reached.lapses.or_worse(ping.reached.lapses);
-        let ratios = decide.latency_ns[P99].ratios(&ping.latency_ns[P99]);
-        section.say(&format!(
-            "At half of the saturation rate the p99 of *decide* was that of *ping* in the same \
-             round, times {}.",
-            ratios.each(ratio)
-        ));
-        bench.findings.ratio(Figure::TailLatency, Some(ratios), lapses);
-        draw_spread(bench, &mut section, half)?;
-    }
+    latencies.table(&mut section);
+    draw_curves(bench, &mut section, &latencies.cells)?;
+    latencies.compare(bench, &mut section)?;
     section.say(
         "What adds to the tail: a thread that could run while others are on all cores waits. A \
          Redis that was emptied grows: it takes memory that it has not touched before, and moves its \
@@ -131,8 +84,93 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
          so that each takes more of the cores. Time of a core and time of waiting for one are for an \
          answer, over all threads of a process.",
     );
-    section.table(&cores::HEAD, &busy);
+    latencies.table_of_cores(&mut section);
     Ok(section)
+}
+
+/// All that is measured.
+#[derive(Default)]
+struct Latencies {
+    /// Of [`PING`] and [`DECIDE`].
+    saturated: [Reached; 2],
+    /// At parts of what saturates [`DECIDE`].
+    cells: [[Cell; SYSTEMS]; RATES.len()],
+    /// At half of what saturates it.
+    ping: Cell,
+}
+
+impl Latencies {
+    async fn measure(bench: &mut Bench, systems: &[Asked<'_>; SYSTEMS]) -> Result<Self> {
+        let mut all = Self::default();
+        // Redis grows to what it needs under load.
+        let [.., known] = systems;
+        known.saturate(bench, &mut Reached::default(), 0).await?;
+        for number in 0..bench.rounds() {
+            // In each round anew, since the machine may be faster or slower then.
+            let [of_ping, of_decide] = &mut all.saturated;
+            let own = systems[PING].saturate(bench, of_ping, number).await?;
+            all.ping.round(bench, &systems[PING], part_of(own, HALF), number).await?;
+            let saturation = systems[DECIDE].saturate(bench, of_decide, number).await?;
+            for (hundredths, cells) in RATES.into_iter().zip(&mut all.cells) {
+                let rate = part_of(saturation, hundredths);
+                for place in system::turns(number, SYSTEMS) {
+                    cells[place].round(bench, &systems[place], rate, number).await?;
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    /// All cells, each with its name.
+    fn named(&self) -> impl Iterator<Item = (String, &Cell)> {
+        let cells = each(&self.cells).map(|(part, cell)| (format!("{part} %"), cell));
+        cells.chain([("half of its own".to_owned(), &self.ping)]).map(|(part, cell)| {
+            (format!("{}, {part} ({})", cell.system, grouped(cell.rate.median())), cell)
+        })
+    }
+
+    fn table(&self, section: &mut Section) {
+        let head = [
+            "rate, part of saturation",
+            "p50",
+            "p75",
+            "p90",
+            "p99",
+            "p99, lowest to highest round",
+            "p99.9",
+            "p99.99",
+            "worst",
+        ];
+        let rows: Vec<_> = self.named().map(|(name, cell)| cell.row(&name)).collect();
+        section.table(&head, &rows);
+    }
+
+    fn table_of_cores(&self, section: &mut Section) {
+        let rows = self.named().map(|(name, cell)| cell.cores.row(name, &cell.reached));
+        section.table(&cores::HEAD, &rows.collect::<Vec<_>>());
+    }
+
+    /// The tails at half of the saturation rate.
+    fn compare(&self, bench: &mut Bench, section: &mut Section) -> Result<()> {
+        let half = RATES.into_iter().zip(&self.cells).find(|(rate, _)| *rate == HALF);
+        let Some((_, half)) = half else { return Ok(()) };
+        let (ping, decide) = (&half[PING], &half[DECIDE]);
+        let lapses = decide.reached.lapses.or_worse(ping.reached.lapses);
+        let against = |base: &Cell| decide.latency_ns[P99].ratios(&base.latency_ns[P99]);
+        section.say(&format!(
+            "At half of the saturation rate the p99 of *decide* was that of *ping* in the same \
+             round, times {}; and that of *ping* at half of its own, times {}.",
+            against(ping).each(ratio),
+            against(&self.ping).each(ratio),
+        ));
+        bench.findings.ratio(Figure::TailLatency, Some(against(ping)), lapses);
+        draw_spread(bench, section, half)
+    }
+}
+
+/// So many hundredths of a rate.
+fn part_of(rate: u64, hundredths: u64) -> u64 {
+    (rate * hundredths / 100).max(1)
 }
 
 /// One system at one part of the saturation rate, round by round.
@@ -154,10 +192,7 @@ impl Cell {
         rate: u64,
         number: usize,
     ) -> Result<()> {
-        let (system, redis) = (asked.system.clone().at(rate), asked.redis);
-        if asked.emptied {
-            system::empty(redis).await?;
-        }
+        let (system, redis) = (asked.system.clone().at(rate), asked.turn().await?);
         bench.step(number, &format!("{} at {}", system.name, system.pace));
         let tally = self.cores.round(bench, redis, &system, &mut self.reached).await?;
         self.rate.push(rate);
@@ -179,14 +214,6 @@ impl Cell {
         row.insert(P99 + 2, self.latency_ns[P99].shown_range(millis));
         row
     }
-}
-
-/// Writes a window for each caller, and lets the server grow to what it needs under load.
-async fn make_known(bench: &mut Bench, known: &Asked<'_>) -> Result<()> {
-    fill(known.redis, PREFIX, Fill { identities: CALM_KEYS, units: 1 }).await?;
-    let tally = known.system.run(bench).await?;
-    known.system.judge(bench, &tally);
-    Ok(())
 }
 
 /// Nanoseconds as milliseconds on a drawing.

@@ -70,7 +70,7 @@ impl Part {
         match self {
             Self::Script => 290,
             Self::Faces => 125,
-            Self::Latency => 265,
+            Self::Latency => 295,
             Self::Memory => 200,
             Self::Peers => 225,
             Self::Growth => 470,
