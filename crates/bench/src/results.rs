@@ -177,8 +177,8 @@ const BOUNDS: &str = "What stands in the way: of the rates, the time of the core
 and how much of it is left without a limiter, under *Profile*; of the ratio to limitador, what the \
 handler reaches with no limiter at all, under *On Redis*; of the script, its Lua, as the row of its \
 commands alone shows, under *The script*, and without the noise of the machine under *Instructions*; \
-of a million keys, what a command takes there, under *Growth*; of p99, cores that are busy, and a Redis \
-that grows, under *Latency at a constant rate*. An over-admission is an admission that was, with others of its caller, \
+of a million keys, what a command takes there, under *Growth*; of p99, cores that are busier than with PING, whose p99 \
+where it keeps them as busy stands there too, under *Latency at a constant rate*. An over-admission is an admission that was, with others of its caller, \
 sent and answered within less than a window, and is one more than the window holds; it is looked for \
 in every load on Transom, warm-up included, in each round by itself, and in one load that is longer \
 than a minute, under *On Redis*. A bound is not reached where \

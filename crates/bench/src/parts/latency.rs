@@ -77,7 +77,8 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
     draw_curves(bench, &mut section, &latencies.cells)?;
     latencies.compare(bench, &mut section)?;
     section.say(
-        "What adds to the tail: a thread that could run while others are on all cores waits. A \
+        "What makes the tail: a thread that could run while others are on all cores waits, so that \
+         rows are alike whose cores are as busy. A \
          Redis that was emptied grows: it takes memory that it has not touched before, and moves its \
          keys to a larger table, in steps of a millisecond in which nobody is answered. Below \
          saturation fewer requests share a call of the script, and fewer a wake-up of the worker, \
