@@ -37,7 +37,7 @@ const PREFIX: &str = "latency";
 /// What is compared: noop, ping, decide, and decide of callers that Redis knows.
 const SYSTEMS: usize = 4;
 /// The name of the last one.
-const KNOWN: &str = "decide, known callers";
+const KNOWN: &str = "decide, known";
 /// The places of those that are saturated.
 const PING: usize = 1;
 const DECIDE: usize = 2;
