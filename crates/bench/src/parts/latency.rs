@@ -78,12 +78,12 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
     latencies.compare(bench, &mut section)?;
     section.say(
         "What makes the tail: a thread that could run while others are on all cores waits, so that \
-         rows are alike whose cores are as busy. A \
-         Redis that was emptied grows: it takes memory that it has not touched before, and moves its \
-         keys to a larger table, in steps of a millisecond in which nobody is answered. Below \
-         saturation fewer requests share a call of the script, and fewer a wake-up of the worker, \
-         so that each takes more of the cores. Time of a core and time of waiting for one are for an \
-         answer, over all threads of a process.",
+         *ping* has a tail as well where it keeps them as busy, see the last row. A Redis that was \
+         emptied grows: it takes memory that it has not touched before, and moves its keys to a \
+         larger table, in steps of a millisecond in which nobody is answered. Below saturation fewer \
+         requests share a call of the script, and fewer a wake-up of the worker, so that each takes \
+         more of the cores. Time of a core and time of waiting for one are for an answer, over all \
+         threads of a process.",
     );
     latencies.table_of_cores(&mut section);
     Ok(section)
