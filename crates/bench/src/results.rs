@@ -24,7 +24,6 @@ pub(crate) struct Measured {
     pub(crate) took_s: u64,
     /// Of the time of all cores, in thousandths, what the host of a virtual machine gave to others
     /// meanwhile; `None` where the system does not tell.
-    #[serde(default)]
     pub(crate) stolen_per_mille: Option<u64>,
     /// The source that it was built from.
     pub(crate) revision: String,
@@ -177,8 +176,9 @@ const BOUNDS: &str = "What stands in the way: of the rates, the time of the core
 and how much of it is left without a limiter, under *Profile*; of the ratio to limitador, what the \
 handler reaches with no limiter at all, under *On Redis*; of the script, its Lua, as the row of its \
 commands alone shows, under *The script*, and without the noise of the machine under *Instructions*; \
-of a million keys, what a command takes there, under *Growth*; of p99, cores that are busier than with PING, whose p99 \
-where it keeps them as busy stands there too, under *Latency at a constant rate*. An over-admission is an admission that was, with others of its caller, \
+of a million keys, what a command takes there, under *Growth*; of p99, cores that are busier than with \
+PING, whose p99 where it keeps them as busy stands there too, under *Latency at a constant rate*. An \
+over-admission is an admission that was, with others of its caller, \
 sent and answered within less than a window, and is one more than the window holds; it is looked for \
 in every load on Transom, warm-up included, in each round by itself, and in one load that is longer \
 than a minute, under *On Redis*. A bound is not reached where \
@@ -191,7 +191,8 @@ cores, none of them pinned to one; it is so for all that is compared. Figures of
 compared within one run only, as the median of the ratios of the rounds where nothing else is said. \
 In each round the systems take turns, each round begins with another one, and Redis is emptied before \
 each turn where nothing else is said. The host of a virtual machine may give its cores to others: where \
-it does, rates are lower and tails longer, of the busiest above all. The warm-up is left out of rates and latencies; it is in what an answer took of the cores. An \
+it does, rates are lower and tails longer, of the busiest above all. The warm-up is left out of rates \
+and latencies; it is in what an answer took of the cores. An \
 absolute figure says little about another machine.\n\n";
 
 #[cfg(test)]

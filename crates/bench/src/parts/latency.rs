@@ -38,7 +38,7 @@ const PREFIX: &str = "latency";
 const SYSTEMS: usize = 4;
 /// The name of the last one.
 const KNOWN: &str = "decide, known";
-/// The places of those that are saturated.
+/// The places of those that are compared at half of their own saturation.
 const PING: usize = 1;
 const DECIDE: usize = 2;
 
@@ -71,7 +71,7 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
          is in all of these, and at a high rate several come at once. The callers of `{KNOWN}` are \
          in a Redis of its own, which is never emptied and has grown to what it needs. The last row \
          is at half of the rate at which *ping* is saturated itself.",
-        grouped(latencies.saturated[1].rate.median())
+        grouped(latencies.saturated.rate.median())
     ));
     latencies.table(&mut section);
     draw_curves(bench, &mut section, &latencies.cells)?;
@@ -92,11 +92,11 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Section> {
 /// All that is measured.
 #[derive(Default)]
 struct Latencies {
-    /// Of [`PING`] and [`DECIDE`].
-    saturated: [Reached; 2],
+    /// [`DECIDE`].
+    saturated: Reached,
     /// At parts of what saturates [`DECIDE`].
     cells: [[Cell; SYSTEMS]; RATES.len()],
-    /// At half of what saturates it.
+    /// [`PING`] at half of what saturates it.
     ping: Cell,
 }
 
@@ -108,10 +108,9 @@ impl Latencies {
         known.saturate(bench, &mut Reached::default(), 0).await?;
         for number in 0..bench.rounds() {
             // In each round anew, since the machine may be faster or slower then.
-            let [of_ping, of_decide] = &mut all.saturated;
-            let own = systems[PING].saturate(bench, of_ping, number).await?;
+            let own = systems[PING].saturate(bench, &mut Reached::default(), number).await?;
             all.ping.round(bench, &systems[PING], part_of(own, HALF), number).await?;
-            let saturation = systems[DECIDE].saturate(bench, of_decide, number).await?;
+            let saturation = systems[DECIDE].saturate(bench, &mut all.saturated, number).await?;
             for (hundredths, cells) in RATES.into_iter().zip(&mut all.cells) {
                 let rate = part_of(saturation, hundredths);
                 for place in system::turns(number, SYSTEMS) {
