@@ -10,7 +10,7 @@ use transom_tests::clock;
 use crate::setup::{Setup, key, request, settings};
 
 const NOW_US: u64 = 1_800_000_000_000_000;
-const WRITES: [&str; 6] = ["zadd", "zrem", "zremrangebyscore", "pexpire", "del", "set"];
+const WRITES: [&str; 7] = ["zadd", "zrem", "zremrangebyscore", "expire", "pexpire", "del", "set"];
 
 /// A limiter by a clock that stands still, so that no step of the machine's clock takes part.
 async fn at_a_standstill(setup: &mut Setup) -> RedisLimiter {

@@ -1,4 +1,5 @@
-//! The scripts with a clock that a test sets. Nothing but the clock expression is replaced.
+//! The scripts with a clock that a test sets. Nothing but the clock expression is replaced, and the
+//! unit of what keys have to live.
 
 use redis::{Cmd, cmd};
 use transom_redis::Script;
@@ -8,7 +9,9 @@ const EXPRESSION: &str = "redis.call('TIME')";
 /// Where the time of the test is kept: seconds in `s`, microseconds in `u`, as TIME returns them.
 const KEY: &str = "test:clock";
 
-/// The script with its clock replaced by the one that [`set`] sets.
+/// The script with its clock replaced by the one that [`set`] sets. Keys live a thousand times as
+/// long: Redis expires them by its own clock, which moves while that of the test stands still or
+/// steps back, and some have a millisecond left.
 ///
 /// # Panics
 ///
@@ -16,9 +19,8 @@ const KEY: &str = "test:clock";
 pub fn replace(script: &Script) -> Script {
     let source = script.source();
     assert_eq!(source.matches(EXPRESSION).count(), 1, "one clock, read once");
-    script.with_source(
-        &source.replace(EXPRESSION, &format!("redis.call('HMGET', '{KEY}', 's', 'u')")),
-    )
+    let clocked = source.replace(EXPRESSION, &format!("redis.call('HMGET', '{KEY}', 's', 'u')"));
+    script.with_source(&clocked.replace("'PEXPIRE'", "'EXPIRE'"))
 }
 
 /// Sets the clock to `now_us` microseconds since 1970.
