@@ -14,9 +14,6 @@ valkey-8.1  image  valkey/valkey:8.1-bookworm  valkey-server
 # What is run on each: these targets of tests/.
 conformance=(replay redis fleet)
 
-# They wait more than they compute.
-threads=$(($(nproc 2>/dev/null || echo 2) * 2))
-
 # Where the binaries are put.
 server_folder=target/servers
 
@@ -83,7 +80,7 @@ on_each_server() {
       continue
     fi
     say "test: the conformance suite on $version ($what)"
-    TRANSOM_REDIS_SERVER=$binary run_suite "$name" "${targets[@]}" -- --test-threads="$threads"
+    TRANSOM_REDIS_SERVER=$binary run_suite "$name" "${targets[@]}"
     by_server+=("$version ($what): $(counts 0 "$name")")
   done <<<"$servers"
 }

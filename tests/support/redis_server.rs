@@ -20,6 +20,8 @@ use testcontainers::runners::AsyncRunner;
 use testcontainers::{ContainerAsync, GenericImage, ImageExt};
 use tokio::runtime::Handle;
 
+use crate::signal;
+
 /// The image and tag of the container.
 const IMAGE: (&str, &str) = ("redis", "7-bookworm");
 /// What a process says, in its folder.
@@ -104,21 +106,19 @@ impl RedisServer {
         self.pid().is_none() || self.state().is_some_and(|state| !"TZ".contains(state))
     }
 
-    /// The letter that the system has for what a process is doing; `None` where it tells none.
+    /// The letter that the system has for what its process is doing, if it runs as one.
     fn state(&self) -> Option<char> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid()?)).ok()?;
-        stat.rsplit(") ").next().and_then(|rest| rest.chars().next())
+        signal::state(self.pid()?)
     }
 
     /// Sends a signal to a server that runs as a process: `STOP` freezes it, `CONT` thaws it.
     ///
     /// # Panics
     ///
-    /// If it runs as a container, or there is no `kill`.
+    /// If it runs as a container, or as [`signal`](signal::signal) does.
     pub fn signal(&self, name: &str) {
         let pid = self.pid().expect("a test that breaks its server starts it as a process");
-        let mut kill = Command::new("kill");
-        assert!(kill.args(["-s", name, &pid.to_string()]).status().unwrap().success());
+        signal::signal(pid, &[name]);
     }
 
     async fn container() -> Self {

@@ -9,6 +9,7 @@ use redis::{Client, FromRedisValue, TlsCertificates};
 use tempfile::TempDir;
 
 use crate::redis_server::free_port;
+use crate::signal::signal;
 
 /// The name of the master.
 pub const MASTER: &str = "limits";
@@ -251,18 +252,12 @@ impl Node {
 
     /// Stops it without ending it.
     pub fn freeze(&self) {
-        self.signal("STOP");
+        signal(self.pid(), &["STOP"]);
     }
 
     /// Lets it go on.
     pub fn thaw(&self) {
-        self.signal("CONT");
-    }
-
-    fn signal(&self, name: &str) {
-        let pid = self.pid().to_string();
-        let status = Command::new("kill").args(["-s", name, &pid]).status().unwrap();
-        assert!(status.success());
+        signal(self.pid(), &["CONT"]);
     }
 
     /// A connection of its own.

@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tokio::time::sleep;
-use transom_tests::RedisServer;
+use transom_tests::{RedisServer, signal};
 
 use crate::client::{Reply, get, is_decided, send};
-use crate::process::{LOOK_AGAIN, Worker, signal};
+use crate::process::{LOOK_AGAIN, Worker};
 
 /// The longest that a client may wait. The deadline is 50 ms; the rest is for a busy machine.
 const IN_TIME: Duration = Duration::from_millis(500);

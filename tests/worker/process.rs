@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::time::sleep;
 use transom_tests::fleet::worker_binary;
+use transom_tests::signal;
 
 /// How long a process may take to serve, or to end. Long, for a machine that is busy.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -122,13 +123,6 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// Sends signals to any process, from one shell so that nothing comes between them.
-pub(crate) fn signal(pid: u32, names: &[&str]) {
-    let kill: Vec<_> = names.iter().map(|name| format!("kill -s {name} {pid}")).collect();
-    let status = Command::new("sh").args(["-c", &kill.join(" && ")]).status();
-    assert!(status.is_ok_and(|status| status.success()), "not sent: {names:?}");
 }
 
 /// Runs a command to its end.

@@ -28,7 +28,7 @@ pub(crate) fn binary() -> Result<&'static Path> {
 }
 
 fn build() -> Result<PathBuf> {
-    let (manifest, target) = ("crates/bench/peer/Cargo.toml", repository().join("target/peer"));
+    let (manifest, target) = ("crates/bench/peer/Cargo.toml", repository().join("target"));
     let profile = if cfg!(debug_assertions) { "dev" } else { "release" };
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let built = Command::new(cargo)
