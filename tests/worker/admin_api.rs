@@ -14,6 +14,8 @@ use crate::client::{Reply, get, send};
 use crate::process::Worker;
 
 const TOKEN: &str = "[admin]\ntoken = \"letmein-of-a-test\"\n";
+/// A deadline that a busy machine keeps.
+const PATIENT: &str = "[redis]\ndeadline = \"5s\"\n";
 const JSON: &[u8] = b"Content-Type: application/json";
 const RIGHT: &[u8] = b"Authorization: Bearer letmein-of-a-test";
 const WRONG: &[u8] = b"Authorization: Bearer letmeout-of-a-test";
@@ -177,7 +179,7 @@ async fn an_absolute_target_and_http_2_name_their_host_too() {
 #[tokio::test]
 async fn mistakes_are_named() {
     let server = RedisServer::start().await;
-    let worker = Worker::with("", &[("TRANSOM__REDIS__URL", &server.url)]).await;
+    let worker = Worker::with(PATIENT, &[("TRANSOM__REDIS__URL", &server.url)]).await;
     let overrides = "/api/overrides/user:42";
     for (method, path, sent, status, says) in [
         ("PUT", overrides, json!({"minute": 1}), 400, "second: missing"),
@@ -257,7 +259,7 @@ async fn what_needs_redis_says_so_and_the_rest_works_in_process() {
 async fn what_cannot_be_put_on_record_is_not_done() {
     let server = RedisServer::start().await;
     let mut connection = server.connect().await;
-    let worker = Worker::with("", &[("TRANSOM__REDIS__URL", &server.url)]).await;
+    let worker = Worker::with(PATIENT, &[("TRANSOM__REDIS__URL", &server.url)]).await;
     let mut spoil = redis::cmd("SET");
     spoil.arg("transom:1:audit").arg("no stream");
     spoil.exec_async(&mut connection).await.expect("a server of this test");
@@ -321,7 +323,7 @@ async fn a_list_of_keys_is_bounded_and_says_that_there_are_more() {
     let mut eval = redis::cmd("EVAL");
     eval.arg(fill).arg(0);
     eval.exec_async(&mut connection).await.expect("keys");
-    let worker = Worker::with("", &[("TRANSOM__REDIS__URL", &server.url)]).await;
+    let worker = Worker::with(PATIENT, &[("TRANSOM__REDIS__URL", &server.url)]).await;
     for (path, count, more) in [
         ("/api/keys", 1_000, true),
         ("/api/keys?user=a", 1_000, true),
@@ -337,7 +339,7 @@ async fn a_list_of_keys_is_bounded_and_says_that_there_are_more() {
 #[tokio::test]
 async fn the_doctor_names_the_mode_in_force() {
     let server = RedisServer::start().await;
-    let worker = Worker::with("", &[("TRANSOM__REDIS__URL", &server.url)]).await;
+    let worker = Worker::with(PATIENT, &[("TRANSOM__REDIS__URL", &server.url)]).await;
     let set = async |mode: &str| {
         let reply = put(worker.admin, "PUT", "/api/mode", &json!({"mode": mode})).await;
         assert_eq!(reply.status(), 200, "{reply:?}");

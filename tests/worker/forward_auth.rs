@@ -19,8 +19,11 @@ use crate::process::Worker;
 use crate::proxy_process::ProxyProcess;
 
 /// The limits tell which policy has matched. Windows are as wide as each other, so that no test
-/// hangs on how fast it is.
+/// hangs on how fast it is; the deadline is one that a busy machine keeps.
 const CONFIG: &str = r#"
+[redis]
+deadline = "5s"
+
 [identity]
 trusted_proxies = ["127.0.0.1"]
 

@@ -227,7 +227,9 @@ async fn a_subject_with_braces_is_a_user_of_its_own() {
     let secret = "0123456789abcdef0123456789abcdef";
     let config = by_token("HS256", &format!("jwt_secret = \"{secret}\""));
     let server = transom_tests::RedisServer::start().await;
-    let worker = Worker::with(&config, &[("TRANSOM__REDIS__URL", &server.url)]).await;
+    let variables =
+        [("TRANSOM__REDIS__URL", server.url.as_str()), ("TRANSOM__REDIS__DEADLINE", "5s")];
+    let worker = Worker::with(&config, &variables).await;
     let issuer = Issuer::new();
     for sub in ["42}:default:minute", "{user:42}", "42"] {
         let claims = claims(&json!({"sub": sub}));

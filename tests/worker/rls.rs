@@ -22,8 +22,12 @@ use crate::metrics::{served, value};
 use crate::process::{LOOK_AGAIN, Worker};
 use crate::upstream::ClosedPort;
 
-/// Limits by path: of the minute alone, and by what happens without Redis.
+/// Limits by path: of the minute alone, and by what happens without Redis. The deadline is one that
+/// a busy machine keeps.
 const CONFIG: &str = r#"
+[redis]
+deadline = "5s"
+
 [[api_key]]
 sha256 = "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae"
 user = "42"
