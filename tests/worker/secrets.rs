@@ -180,6 +180,8 @@ async fn contents(connection: &mut MultiplexedConnection) -> String {
             "zset" => &["ZRANGE", key, "0", "-1"],
             "list" => &["LRANGE", key, "0", "-1"],
             "stream" => &["XRANGE", key, "-", "+"],
+            // It has expired meanwhile.
+            "none" => continue,
             other => panic!("{key} is a {other}, which this test does not read"),
         };
         let value: Value = ask(connection, read).await;
@@ -203,6 +205,8 @@ async fn no_secret_is_in_a_log_an_answer_or_redis() {
     for reply in drive(&worker).await {
         assert_clean("an answer", &reply);
     }
+    // The windows of a second are gone by the time that all else is there.
+    let early = contents(&mut connection).await;
     let (key, said) = operate(&worker).await;
     for reply in said {
         assert_clean("an answer to an operator", &reply);
@@ -211,7 +215,7 @@ async fn no_secret_is_in_a_log_an_answer_or_redis() {
     // What was decided is reported once a second.
     let asked = Instant::now();
     let stored = loop {
-        let stored = contents(&mut connection).await;
+        let stored = format!("{early}{}", contents(&mut connection).await);
         if stored.contains("{fleet}:traffic") {
             break stored;
         }
@@ -219,7 +223,7 @@ async fn no_secret_is_in_a_log_an_answer_or_redis() {
         sleep(LOOK_AGAIN).await;
     };
     for part in
-        ["{user:42}:default:minute", "{ip:127.0.0.1}:default:minute", ":key:", ":audit", ":denied:"]
+        ["{user:42}:default:minute", "{ip:127.0.0.1}:default:second", ":key:", ":audit", ":denied:"]
     {
         assert!(stored.contains(part), "{part} is what this test looks through: {stored}");
     }
